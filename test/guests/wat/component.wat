@@ -1,0 +1,3 @@
+;; A component, not a module.
+(component
+  (core module (func (export "_start"))))
