@@ -1,0 +1,18 @@
+//! The build script: how the engine is linked against WasmEdge.
+//!
+//! WasmEdge's own libraries (LLVM, libstdc++, a newer C library) are not among what the linker sees; they
+//! are found when the engine runs, by the loader that is installed beside it.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=WASMEDGE_DIR");
+    println!("cargo:rerun-if-env-changed=WASMEDGE_LIB_DIR");
+    println!("cargo:rustc-link-arg=-Wl,--allow-shlib-undefined");
+
+    // An installed WasmEdge is used where it is.
+    if std::env::var_os("WASMEDGE_DIR").is_some()
+        && let Ok(libraries) = std::env::var("WASMEDGE_LIB_DIR")
+    {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{libraries}");
+    }
+}
