@@ -1,0 +1,249 @@
+//! A scan: the one pass over a module's sections that collects what is needed of them.
+
+use std::ops::Range;
+
+use wasmparser::{
+    Chunk, CompositeInnerType, ExportSectionReader, ExternalKind, FunctionSectionReader, ImportSectionReader,
+    MemoryType, Parser, Payload, TableType, TypeRef, TypeSectionReader,
+};
+
+use super::ModuleError;
+
+/// The most types, functions, imports and exports, each, of a module: what browsers take
+/// (WebAssembly JavaScript interface, "implementation-defined limits").
+const MOST: usize = 1_000_000;
+/// A page of linear memory, unless the memory says otherwise.
+const PAGE_BITS: u32 = 16;
+
+/// Something that a module wants from its surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The module that should provide it.
+    pub module: String,
+    /// Its name there.
+    pub name: String,
+    /// What it is.
+    pub kind: ImportKind,
+}
+
+/// What an [`Import`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportKind {
+    /// A function.
+    Function,
+    /// A linear memory.
+    Memory,
+    /// A table.
+    Table,
+    /// A global.
+    Global,
+    /// An exception's tag.
+    Tag,
+}
+
+/// Something that a module offers to its surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ExportKind,
+}
+
+/// What an [`Export`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportKind {
+    /// A function.
+    Function {
+        /// Its index; imported functions are counted first.
+        index: u32,
+        /// How many arguments it takes.
+        params: u32,
+        /// How many values it returns.
+        results: u32,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// All that the scan finds.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) imports: Vec<Import>,
+    pub(super) exports: Vec<Export>,
+    pub(super) minimum_memory: u64,
+    pub(super) minimum_table_elements: u64,
+    pub(super) memory64: bool,
+    pub(super) start_section: bool,
+    /// Where the contents of the `name` section are.
+    pub(super) names: Option<Range<usize>>,
+    /// Where everything is but custom sections: ascending, and at most one range per known section.
+    pub(super) kept: Vec<Range<usize>>,
+    /// Number of parameters and results of each type; `None` for one that is no function's.
+    types: Vec<Option<(u32, u32)>>,
+    /// The type of each function, imported ones first.
+    functions: Vec<u32>,
+}
+
+/// Reads the section headers of `bytes`, which begin with a module's header, and collects the facts.
+pub(super) fn scan(bytes: &[u8]) -> Result<Facts, ModuleError> {
+    let mut facts = Facts::default();
+    let mut parser = Parser::new(0);
+    let mut at = 0;
+    while at < bytes.len() {
+        let (consumed, payload) = match parser.parse(&bytes[at..], false)? {
+            Chunk::Parsed { consumed, payload } => (consumed, payload),
+            Chunk::NeedMoreData(missing) => return Err(truncated(at, missing)),
+        };
+        let mut end = at + consumed;
+        if let Payload::CodeSectionStart { size, .. } = payload {
+            end += size as usize;
+            parser.skip_section();
+        }
+        if end > bytes.len() {
+            return Err(truncated(at, (end - bytes.len()) as u64));
+        }
+        if facts.section(payload)? {
+            facts.keep(at..end);
+        }
+        at = end;
+    }
+    // Only at the end the parser compares the numbers of functions and bodies.
+    parser.parse(&[], true)?;
+    facts.types = Vec::new();
+    facts.functions = Vec::new();
+    Ok(facts)
+}
+
+fn truncated(at: usize, missing: u64) -> ModuleError {
+    ModuleError::Truncated { at: at as u64, what: "the section", missing }
+}
+
+impl Facts {
+    /// Takes what is wanted from a section; `false` means that it must not reach WasmEdge.
+    fn section(&mut self, payload: Payload<'_>) -> Result<bool, ModuleError> {
+        match payload {
+            Payload::TypeSection(types) => self.types(types)?,
+            Payload::ImportSection(imports) => self.imports(imports)?,
+            Payload::FunctionSection(functions) => self.functions(functions)?,
+            Payload::TableSection(tables) => {
+                for table in tables {
+                    self.table(&table?.ty);
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    self.memory(&memory?);
+                }
+            }
+            Payload::ExportSection(exports) => self.exports(exports)?,
+            Payload::StartSection { .. } => self.start_section = true,
+            Payload::CustomSection(section) => {
+                if section.name() == "name" && self.names.is_none() {
+                    self.names = Some(section.data_offset()..section.data_offset() + section.data().len());
+                }
+                return Ok(false);
+            }
+            Payload::UnknownSection { id, range, .. } => {
+                let message = format!("unknown section {id}");
+                return Err(ModuleError::Malformed { at: range.start as u64, message });
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn keep(&mut self, range: Range<usize>) {
+        match self.kept.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.kept.push(range),
+        }
+    }
+
+    fn types(&mut self, types: TypeSectionReader<'_>) -> Result<(), ModuleError> {
+        for group in types {
+            for ty in group?.types() {
+                let signature = match &ty.composite_type.inner {
+                    CompositeInnerType::Func(ty) => {
+                        Some((ty.params().len() as u32, ty.results().len() as u32))
+                    }
+                    _ => None,
+                };
+                push(&mut self.types, signature, "types")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn imports(&mut self, imports: ImportSectionReader<'_>) -> Result<(), ModuleError> {
+        for import in imports.into_imports() {
+            let import = import?;
+            let kind = match import.ty {
+                TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                    push(&mut self.functions, ty, "functions")?;
+                    ImportKind::Function
+                }
+                TypeRef::Memory(memory) => {
+                    self.memory(&memory);
+                    ImportKind::Memory
+                }
+                TypeRef::Table(table) => {
+                    self.table(&table);
+                    ImportKind::Table
+                }
+                TypeRef::Global(_) => ImportKind::Global,
+                TypeRef::Tag(_) => ImportKind::Tag,
+            };
+            let import = Import { module: import.module.to_owned(), name: import.name.to_owned(), kind };
+            push(&mut self.imports, import, "imports")?;
+        }
+        Ok(())
+    }
+
+    fn functions(&mut self, functions: FunctionSectionReader<'_>) -> Result<(), ModuleError> {
+        for ty in functions {
+            push(&mut self.functions, ty?, "functions")?;
+        }
+        Ok(())
+    }
+
+    fn exports(&mut self, exports: ExportSectionReader<'_>) -> Result<(), ModuleError> {
+        for export in exports {
+            let export = export?;
+            let kind = match export.kind {
+                ExternalKind::Func | ExternalKind::FuncExact => self.exported_function(export.index),
+                _ => Some(ExportKind::Other),
+            };
+            let Some(kind) = kind else {
+                let message = format!("export {:?} is of an unknown function", export.name);
+                return Err(ModuleError::Malformed { at: 0, message });
+            };
+            push(&mut self.exports, Export { name: export.name.to_owned(), kind }, "exports")?;
+        }
+        Ok(())
+    }
+
+    fn exported_function(&self, index: u32) -> Option<ExportKind> {
+        let ty = *self.functions.get(index as usize)?;
+        let (params, results) = (*self.types.get(ty as usize)?)?;
+        Some(ExportKind::Function { index, params, results })
+    }
+
+    fn memory(&mut self, memory: &MemoryType) {
+        let page = 1u64.checked_shl(memory.page_size_log2.unwrap_or(PAGE_BITS)).unwrap_or(u64::MAX);
+        self.minimum_memory = self.minimum_memory.saturating_add(memory.initial.saturating_mul(page));
+        self.memory64 |= memory.memory64;
+    }
+
+    fn table(&mut self, table: &TableType) {
+        self.minimum_table_elements = self.minimum_table_elements.saturating_add(table.initial);
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, item: T, what: &'static str) -> Result<(), ModuleError> {
+    if list.len() == MOST {
+        return Err(ModuleError::TooMany { what, limit: MOST });
+    }
+    list.push(item);
+    Ok(())
+}
