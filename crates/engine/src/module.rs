@@ -39,7 +39,8 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Module<'a> {
     code: Cow<'a, [u8]>,
-    names: FunctionNames,
+    /// The part of the `name` section that names functions; empty without.
+    names: Cow<'a, [u8]>,
     facts: Facts,
 }
 
@@ -58,7 +59,7 @@ impl<'a> Module<'a> {
         limits.check(code.len() as u64)?;
         check_header(&code)?;
         let facts = scan::scan(&code)?;
-        let names = FunctionNames::collect(&code, &facts);
+        let names = keep_names(&code, facts.names.clone());
         Ok(Self { code: keep(code, &facts.kept), names, facts })
     }
 
@@ -67,14 +68,9 @@ impl<'a> Module<'a> {
         &self.code
     }
 
-    /// What of the module may be wanted after it is loaded; the rest is freed.
-    pub fn into_names(self) -> FunctionNames {
-        self.names
-    }
-
     /// The names of its functions.
-    pub fn names(&self) -> &FunctionNames {
-        &self.names
+    pub fn names(&self) -> FunctionNames<'_> {
+        FunctionNames::new(&self.names, &self.facts.exports)
     }
 
     /// What it imports, in order.
@@ -144,6 +140,15 @@ fn check_header(bytes: &[u8]) -> Result<(), ModuleError> {
         (1, 0) => Ok(()),
         (_, 1) => Err(ModuleError::Component),
         _ => Err(ModuleError::Version(u32::from_le_bytes([v0, v1, layer, l1]))),
+    }
+}
+
+/// The functions' part of the `name` section whose contents are at `range`.
+fn keep_names<'a>(code: &Cow<'a, [u8]>, range: Option<Range<usize>>) -> Cow<'a, [u8]> {
+    let Some(range) = range else { return Cow::default() };
+    match code {
+        Cow::Borrowed(code) => Cow::Borrowed(names::of_functions(&code[range])),
+        Cow::Owned(code) => Cow::Owned(names::of_functions(&code[range]).to_vec()),
     }
 }
 

@@ -32,7 +32,7 @@ const DEFAULT_ENTRYPOINT: &str = "/app.wasm";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  A container image, for any platform's default pull:
+  An image that every tool takes:
     wasmedge-engine pack app.wasm -t hello:1 -o hello.tar
     ctr image import hello.tar      (or: docker load -i hello.tar)
   The module itself as the image's layer:
@@ -113,11 +113,14 @@ struct Form {
 /// The media types that the shim takes for a layer that is a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum MediaType {
-    /// application/vnd.bytecodealliance.wasm.component.layer.v0+wasm: runwasi's, the default for --layer
+    /// runwasi's, the default for --layer
+    #[value(name = "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm")]
     Runwasi,
-    /// application/wasm: the default for --artifact
+    /// The default for --artifact
+    #[value(name = "application/wasm")]
     Wasm,
-    /// application/vnd.wasm.content.layer.v1+wasm: older tools'
+    /// Older tools'
+    #[value(name = "application/vnd.wasm.content.layer.v1+wasm")]
     Content,
 }
 

@@ -2,69 +2,58 @@
 
 use std::fmt::{self, Write};
 
-use wasmparser::{BinaryReader, Name, NameSectionReader};
+use wasmparser::{BinaryReader, Name, NameMap, NameSectionReader};
 
-use super::scan::{ExportKind, Facts};
+use super::{Export, ExportKind};
 
 /// A longer name is cut.
 const LONGEST: usize = 256;
 
-/// The names of a module's functions, in the compact form in which the module had them.
+/// The names of a module's functions.
 ///
 /// They come from its `name` section or, if it was stripped of that, from its exports.
-#[derive(Debug, Clone, Default)]
-pub struct FunctionNames {
-    section: Box<[u8]>,
-    exports: Box<[(u32, Box<str>)]>,
+#[derive(Debug, Clone, Copy)]
+pub struct FunctionNames<'a> {
+    section: &'a [u8],
+    exports: &'a [Export],
 }
 
-impl FunctionNames {
-    pub(super) fn collect(code: &[u8], facts: &Facts) -> Self {
-        match facts.names.clone().and_then(|range| function_subsection(&code[range])) {
-            Some(section) => Self { section: section.into(), exports: Box::default() },
-            None => Self { section: Box::default(), exports: exported(facts) },
-        }
+impl<'a> FunctionNames<'a> {
+    /// `section` is what [`of_functions`] found.
+    pub(super) fn new(section: &'a [u8], exports: &'a [Export]) -> Self {
+        Self { section, exports }
     }
 
     /// The name of a function by its index (imported functions are counted first), as its source
     /// language spells it; at most a line of text without control characters.
     pub fn name_of(&self, index: u32) -> Option<String> {
-        let name = match self.in_section(index) {
-            Some(name) => name,
-            None => self.exports.iter().find(|(of, _)| *of == index).map(|(_, name)| &**name)?,
-        };
-        Some(demangle(name))
+        self.in_section(index).or_else(|| self.exported(index)).map(demangle)
     }
 
-    fn in_section(&self, index: u32) -> Option<&str> {
-        if self.section.is_empty() {
-            return None;
-        }
-        wasmparser::NameMap::new(BinaryReader::new(&self.section, 0))
+    fn in_section(&self, index: u32) -> Option<&'a str> {
+        NameMap::new(BinaryReader::new(self.section, 0))
             .ok()?
             .into_iter()
             .map_while(Result::ok)
             .find(|naming| naming.index == index)
             .map(|naming| naming.name)
     }
+
+    fn exported(&self, wanted: u32) -> Option<&'a str> {
+        let is_wanted = |kind| matches!(kind, ExportKind::Function { index, .. } if index == wanted);
+        self.exports.iter().find(|export| is_wanted(export.kind)).map(|export| export.name.as_str())
+    }
 }
 
-/// The part of a `name` section's contents that names functions; the locals' part is often larger.
-fn function_subsection(contents: &[u8]) -> Option<&[u8]> {
-    let mut subsections = NameSectionReader::new(BinaryReader::new(contents, 0));
-    let found = subsections.by_ref().map_while(Result::ok).find_map(|name| match name {
-        Name::Function(names) => Some(names.range()),
-        _ => None,
-    })?;
-    contents.get(found)
-}
-
-fn exported(facts: &Facts) -> Box<[(u32, Box<str>)]> {
-    let functions = facts.exports.iter().filter_map(|export| match export.kind {
-        ExportKind::Function { index, .. } => Some((index, export.name.as_str().into())),
-        ExportKind::Other => None,
-    });
-    functions.collect()
+/// The part of a `name` section's contents that names functions, empty if there is none.
+pub(super) fn of_functions(contents: &[u8]) -> &[u8] {
+    NameSectionReader::new(BinaryReader::new(contents, 0))
+        .map_while(Result::ok)
+        .find_map(|name| match name {
+            Name::Function(names) => contents.get(names.range()),
+            _ => None,
+        })
+        .unwrap_or_default()
 }
 
 /// Undoes Rust's mangling and the hash at its end, which wasm-ld leaves when it demangles itself.
@@ -107,7 +96,7 @@ mod tests {
     use crate::module::{Limits, Module};
 
     fn name_of(wat: &str, index: u32) -> Option<String> {
-        Module::parse(wat.as_bytes(), Limits::default()).unwrap().into_names().name_of(index)
+        Module::parse(wat.as_bytes(), Limits::default()).unwrap().names().name_of(index)
     }
 
     #[test]

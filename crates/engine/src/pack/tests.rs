@@ -146,8 +146,14 @@ fn a_module_layer_is_the_binary_module_itself() {
 fn files_beside_a_module_layer_come_first_and_alone_are_unpacked() {
     let workshop = Workshop::new();
     let add = format!("{}:/etc/data", workshop.file("data", b"12345", 0o640));
-    let archive =
-        workshop.pack(&[&workshop.path("app.wat"), "--layer", "--media-type", "wasm", "--add", &add]);
+    let archive = workshop.pack(&[
+        &workshop.path("app.wat"),
+        "--layer",
+        "--media-type",
+        "application/wasm",
+        "--add",
+        &add,
+    ]);
     assert_eq!(archive.layer(0), [("etc/".to_owned(), 0o755, 0), ("etc/data".to_owned(), 0o640, 5)]);
     assert_eq!(archive.manifest()["layers"][1]["mediaType"], "application/wasm");
     assert_eq!(archive.config()["rootfs"]["diff_ids"].as_array().unwrap().len(), 1);
