@@ -1,0 +1,148 @@
+//! An entrypoint: the first argument of the container's process, found in its root filesystem.
+//!
+//! What the file is, is decided by its first bytes: an ELF file or a script runs natively, everything
+//! else is taken for a module. All of it happens inside the container, as its user.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+use wasmedge_messages::{Failure, FailureKind};
+
+/// A file that was found and opened.
+#[derive(Debug)]
+pub(super) struct Entrypoint {
+    /// Where it was found.
+    pub(super) path: PathBuf,
+    /// Opened for reading, at its start.
+    pub(super) file: File,
+    /// Whether the kernel runs it, and not WasmEdge.
+    pub(super) native: bool,
+}
+
+/// Finds and opens the file that `arg0` names: `path`, or `path#func` for a module.
+///
+/// # Errors
+/// [`FailureKind::NotFound`] and [`FailureKind::PermissionDenied`] in the words that Docker turns into
+/// exit codes 127 and 126.
+pub(super) fn find(arg0: &str, env: &[String]) -> Result<Entrypoint, Failure> {
+    let whole = open(arg0, env);
+    let Some((path, _func)) = arg0.split_once('#') else { return whole };
+    match whole {
+        Ok(found) if found.native => Ok(found),
+        _ => open(path, env),
+    }
+}
+
+fn open(name: &str, env: &[String]) -> Result<Entrypoint, Failure> {
+    let path = locate(name, env)?;
+    let denied = |what: &str| failure(FailureKind::PermissionDenied, &path, what);
+    let mut file = File::open(&path).map_err(|error| io_failure(&path, &error))?;
+    let metadata = file.metadata().map_err(|error| io_failure(&path, &error))?;
+    if metadata.is_dir() {
+        return Err(denied("is a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(denied("permission denied (not a regular file)"));
+    }
+    let mut magic = Vec::with_capacity(4);
+    let read = file.by_ref().take(4).read_to_end(&mut magic).and_then(|_| file.rewind());
+    read.map_err(|error| io_failure(&path, &error))?;
+    let native = magic.starts_with(b"\x7fELF") || magic.starts_with(b"#!");
+    if native && access(&path, AccessFlags::X_OK).is_err() {
+        return Err(denied("permission denied (not executable)"));
+    }
+    Ok(Entrypoint { path, file, native })
+}
+
+/// As a shell does: a name with a slash is a path, any other is looked up in `$PATH`; a module may
+/// also lie in the working directory (as under runwasi).
+fn locate(name: &str, env: &[String]) -> Result<PathBuf, Failure> {
+    if name.is_empty() {
+        let message = "the entrypoint names no file, and the image has no layer that is a module".to_owned();
+        return Err(Failure {
+            kind: FailureKind::NotFound,
+            message: format!("{message}: no such file or directory"),
+        });
+    }
+    if name.contains('/') {
+        return Ok(PathBuf::from(name));
+    }
+    let search = env.iter().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or_default();
+    search
+        .split(':')
+        .filter(|dir| !dir.is_empty())
+        .map(|dir| Path::new(dir).join(name))
+        .chain([PathBuf::from(name)])
+        .find(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file()))
+        .ok_or_else(|| Failure {
+            kind: FailureKind::NotFound,
+            message: format!("exec: {name:?}: executable file not found in $PATH"),
+        })
+}
+
+fn io_failure(path: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            failure(FailureKind::NotFound, path, "no such file or directory")
+        }
+        ErrorKind::PermissionDenied => failure(FailureKind::PermissionDenied, path, "permission denied"),
+        _ => failure(FailureKind::Runtime, path, &error.to_string()),
+    }
+}
+
+fn failure(kind: FailureKind, path: &Path, what: &str) -> Failure {
+    Failure { kind, message: format!("{}: {what}", path.display()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn file(dir: &tempfile::TempDir, name: &str, bytes: &[u8], mode: u32) -> String {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn first_bytes_decide_not_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(find(&file(&dir, "elf.wasm", b"\x7fELF...", 0o755), &[]).unwrap().native);
+        assert!(find(&file(&dir, "script", b"#!/bin/sh\n", 0o755), &[]).unwrap().native);
+        assert!(!find(&file(&dir, "app.exe", b"\0asm\x01\0\0\0", 0o644), &[]).unwrap().native);
+    }
+
+    #[test]
+    fn a_module_is_found_with_and_without_a_function() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(&dir, "app.wasm", b"\0asm\x01\0\0\0", 0o644);
+        assert_eq!(find(&format!("{path}#run"), &[]).unwrap().path, Path::new(&path));
+        assert_eq!(find(&path, &[]).unwrap().path, Path::new(&path));
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_up_in_the_containers_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(&dir, "tool", b"\x7fELF", 0o755);
+        let env = [format!("PATH=/nonexistent:{}", dir.path().display())];
+        assert_eq!(find("tool", &env).unwrap().path, Path::new(&path));
+        let missing = find("nothing", &env).unwrap_err();
+        assert_eq!(missing.message, "exec: \"nothing\": executable file not found in $PATH");
+    }
+
+    #[test]
+    fn what_cannot_be_run_says_so_in_dockers_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = find("/no/such.wasm", &[]).unwrap_err();
+        assert_eq!(missing.message, "/no/such.wasm: no such file or directory");
+        let directory = find(dir.path().to_str().unwrap(), &[]).unwrap_err();
+        assert!(directory.message.ends_with(": is a directory"), "{directory}");
+        let plain = find(&file(&dir, "elf", b"\x7fELF", 0o644), &[]).unwrap_err();
+        assert!(plain.message.contains(": permission denied"), "{plain}");
+    }
+}

@@ -1,0 +1,223 @@
+//! The executor: what libcontainer calls in the container's init process.
+//!
+//! `validate` comes before create returns and after everything that confines the process: it finds the
+//! entrypoint, and for a module loads it, so that a module that cannot run makes create fail. `exec` comes
+//! at the start: it closes what the guest must not have, opens its preopens and calls it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::workload::default::DefaultExecutor;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use wasmedge_messages::{Channel, Create, Failure, FailureKind, Reply};
+
+use super::entrypoint::{self, Entrypoint};
+use super::signals;
+use crate::guest::{Guest, Source};
+use crate::module::{Limits, split_entrypoint};
+use crate::title;
+use crate::vm::{Vm, Wasi};
+
+/// Runs one container's process, native or guest.
+#[derive(Clone)]
+pub(super) struct GuestExecutor(Rc<Shared>);
+
+/// libcontainer clones the executor on its way into the init process; all clones mean one container.
+struct Shared {
+    vm: RefCell<Option<Vm>>,
+    layer: RefCell<Option<(String, OwnedFd)>>,
+    module_size_limit: u64,
+    reply: RefCell<Option<Channel>>,
+    verdict: Channel,
+    home: RefCell<Option<String>>,
+    payload: RefCell<Option<Payload>>,
+}
+
+enum Payload {
+    Native,
+    Guest(Box<Guest>),
+}
+
+impl GuestExecutor {
+    /// An executor that tells its verdict on the entrypoint to the builder, and the start's to the daemon.
+    pub(super) fn new(
+        vm: Vm,
+        create: &Create,
+        layer: Option<OwnedFd>,
+        reply: Channel,
+        verdict: Channel,
+    ) -> Self {
+        Self(Rc::new(Shared {
+            vm: RefCell::new(Some(vm)),
+            layer: RefCell::new(create.layer.clone().zip(layer)),
+            module_size_limit: create.module_size_limit,
+            reply: RefCell::new(Some(reply)),
+            verdict,
+            home: RefCell::new(None),
+            payload: RefCell::new(None),
+        }))
+    }
+}
+
+impl Executor for GuestExecutor {
+    fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
+        match self.0.load(spec) {
+            Ok(payload) => {
+                *self.0.payload.borrow_mut() = Some(payload);
+                Ok(())
+            }
+            Err(failure) => {
+                let message = failure.message.clone();
+                let told = self.0.verdict.send(&failure, &[]);
+                told.map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))?;
+                Err(ExecutorValidationError::ArgValidationError(message))
+            }
+        }
+    }
+
+    /// A guest's environment goes through WASI; only a native program gets the process's own.
+    fn setup_envs(&self, envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        if matches!(*self.0.payload.borrow(), Some(Payload::Native)) {
+            return DefaultExecutor {}.setup_envs(envs);
+        }
+        *self.0.home.borrow_mut() = envs.get("HOME").cloned();
+        Ok(())
+    }
+
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        match self.0.payload.borrow_mut().take() {
+            Some(Payload::Native) => self.0.exec_native(spec),
+            Some(Payload::Guest(guest)) => self.0.run_guest(*guest, spec),
+            None => Err(ExecutorError::Other("start without a validated entrypoint".to_owned())),
+        }
+    }
+}
+
+impl Shared {
+    fn load(&self, spec: &Spec) -> Result<Payload, Failure> {
+        let args = args(spec);
+        let Some(arg0) = args.first() else {
+            let message = "config.json: process.args is empty: there is nothing to run".to_owned();
+            return Err(Failure { kind: FailureKind::Unsupported, message });
+        };
+        title::set_name(args);
+        let (source, found) = match self.layer.borrow_mut().take() {
+            Some((digest, fd)) => (Source::Layer { digest, file: fd.into() }, None),
+            None => {
+                let Entrypoint { path, file, native } = entrypoint::find(arg0, env(spec))?;
+                (Source::File { path, file }, Some(native))
+            }
+        };
+        if found == Some(true) {
+            signals::restore_defaults();
+            return Ok(Payload::Native);
+        }
+        let (_path, function) = split_entrypoint(arg0);
+        let vm = self.vm.borrow_mut().take().ok_or_else(|| runtime("the VM is gone"))?;
+        let guest = Guest::load(vm, source, function, Limits { size: self.module_size_limit })?;
+        fits(&guest, memory_limit(spec))?;
+        signals::end_on_request();
+        Ok(Payload::Guest(Box::new(guest)))
+    }
+
+    fn exec_native(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        // On success the reply channel closes with the execve, which tells the daemon that it runs.
+        let Err(error) = DefaultExecutor {}.exec(spec) else { return Ok(()) };
+        let name = args(spec).first().cloned().unwrap_or_default();
+        let cause =
+            std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| cause.to_string());
+        let message = format!("{name}: {cause}");
+        tell(self.reply.borrow_mut().take(), &Reply::Failed(Failure { kind: FailureKind::Runtime, message }));
+        Err(error)
+    }
+
+    fn run_guest(&self, mut guest: Guest, spec: &Spec) -> Result<(), ExecutorError> {
+        let reply = self.reply.borrow_mut().take();
+        close_all_but(reply.as_ref());
+        let wasi = self.wasi(spec);
+        if let Err(failure) = guest.instantiate(&wasi) {
+            tell(reply, &Reply::Failed(failure));
+            std::process::exit(1);
+        }
+        tell(reply, &Reply::Running);
+        let outcome = guest.run();
+        std::process::exit(outcome.report())
+    }
+
+    fn wasi(&self, spec: &Spec) -> Wasi {
+        let mut env = env(spec).to_vec();
+        let cwd = spec.process().as_ref().map_or("/".into(), |process| process.cwd().display().to_string());
+        add_missing(&mut env, "HOME", self.home.borrow().as_deref());
+        // WASI has no working directory: wasi-libc resolves relative paths against `.`, Go against $PWD.
+        add_missing(&mut env, "PWD", Some(&cwd));
+        Wasi { args: args(spec).to_vec(), env, preopens: vec!["/:/".to_owned(), format!(".:{cwd}")] }
+    }
+}
+
+/// Tells the daemon and closes the channel. A daemon that is gone learns nothing; the container goes on.
+fn tell(channel: Option<Channel>, reply: &Reply) {
+    if let Some(channel) = channel {
+        let _ = channel.send(reply, &[]);
+    }
+}
+
+/// Closes every descriptor but the standard streams and `kept`, whoever owns them: this process never
+/// returns to their owners, it ends in [`Shared::run_guest`].
+fn close_all_but(kept: Option<&Channel>) {
+    let close = |from: i32, to: i32| {
+        // SAFETY: see above; no owner of a closed descriptor is ever used or dropped again.
+        unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+    };
+    match kept.map(|channel| channel.as_fd().as_raw_fd()) {
+        Some(kept) => {
+            if kept > 3 {
+                close(3, kept - 1);
+            }
+            close(kept + 1, i32::MAX);
+        }
+        None => close(3, i32::MAX),
+    }
+}
+
+fn args(spec: &Spec) -> &[String] {
+    spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default()
+}
+
+fn env(spec: &Spec) -> &[String] {
+    spec.process().as_ref().and_then(|process| process.env().as_deref()).unwrap_or_default()
+}
+
+fn add_missing(env: &mut Vec<String>, name: &str, value: Option<&str>) {
+    let set = env.iter().any(|pair| pair.split_once('=').is_some_and(|(known, _)| known == name));
+    if let (false, Some(value)) = (set, value) {
+        env.push(format!("{name}={value}"));
+    }
+}
+
+fn fits(guest: &Guest, limit: Option<u64>) -> Result<(), Failure> {
+    let needed = guest.minimum_memory();
+    let Some(limit) = limit.filter(|limit| needed > *limit) else { return Ok(()) };
+    let name = guest.name();
+    let message = format!(
+        "{name}: the module needs at least {needed} bytes of memory, the container's limit is {limit}"
+    );
+    Err(Failure { kind: FailureKind::LimitExceeded, message })
+}
+
+/// The container's memory limit in bytes, if it has one (-1 means none, runtime-spec config-linux.md).
+fn memory_limit(spec: &Spec) -> Option<u64> {
+    let resources = spec.linux().as_ref()?.resources().as_ref()?;
+    resources
+        .memory()
+        .as_ref()?
+        .limit()
+        .and_then(|limit| u64::try_from(limit).ok())
+        .filter(|limit| *limit > 0)
+}
+
+fn runtime(message: &str) -> Failure {
+    Failure { kind: FailureKind::Runtime, message: message.to_owned() }
+}

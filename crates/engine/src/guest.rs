@@ -1,0 +1,152 @@
+//! A guest: one module on its way from bytes to an exit status.
+//!
+//! Load it, instantiate it, run it: each step is called once, in this order, in a process that already is
+//! what the guest may be.
+
+mod source;
+mod trap;
+
+use wasmedge_messages::{Failure, FailureKind};
+
+use crate::module::{EntryFunction, Limits, Module};
+use crate::stack_limit;
+use crate::vm::{Instance, Interruption, Loaded, Vm, VmError, Wasi};
+
+use source::Origin;
+pub use source::Source;
+pub use trap::Trap;
+
+/// What a reactor exports to be called before any other export (WASI application ABI).
+const INITIALIZE: &str = "_initialize";
+
+/// A module that can be called.
+pub struct Guest {
+    vm: Vm,
+    module: Loaded,
+    instance: Option<Instance>,
+    origin: Origin,
+    entry: EntryFunction,
+    initialize: bool,
+    minimum_memory: u64,
+}
+
+/// How a guest ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It called `proc_exit`, or its entry function returned (then 0).
+    Exited(u32),
+    /// It trapped.
+    Trapped(Trap),
+}
+
+impl Guest {
+    /// Reads, inspects and validates the module, and finds the function to call (`_start` if none is named).
+    ///
+    /// # Errors
+    /// A [`Failure`] that names the file or layer, and what is wrong with it.
+    pub fn load(vm: Vm, source: Source, function: Option<&str>, limits: Limits) -> Result<Self, Failure> {
+        let origin = source.origin();
+        let name = origin.to_string();
+        let bytes = source.read(limits)?;
+        let module = Module::parse(bytes.as_cow(), limits).map_err(|error| error.in_file(&name))?;
+        let entry = module.entry(function).map_err(|error| error.in_file(&name))?;
+        let refused = |error: VmError| refusal(&name, FailureKind::InvalidModule, &error);
+        let loaded = vm.load(module.code()).map_err(refused)?;
+        if let Some(import) =
+            module.imports().iter().find(|import| !vm.provides(&import.module, &import.name))
+        {
+            let message = format!("{name}: nothing provides the import {}.{}", import.module, import.name);
+            return Err(Failure { kind: FailureKind::InvalidModule, message });
+        }
+        let initialize = entry.name != crate::module::START
+            && module.entry(Some(INITIALIZE)).is_ok_and(|initialize| initialize.results == 0);
+        let minimum_memory = module.minimum_memory();
+        drop(module);
+        Ok(Self {
+            vm,
+            module: loaded,
+            instance: None,
+            origin: bytes.keep(origin),
+            entry,
+            initialize,
+            minimum_memory,
+        })
+    }
+
+    /// Where the module came from, for messages.
+    pub fn name(&self) -> String {
+        self.origin.to_string()
+    }
+
+    /// The bytes of linear memory that it cannot do without.
+    pub fn minimum_memory(&self) -> u64 {
+        self.minimum_memory
+    }
+
+    /// Opens the preopens, links the imports and runs the `start` section and `_initialize`, if there are any.
+    ///
+    /// # Errors
+    /// When an import has another type than WasmEdge provides, or these two do not return.
+    pub fn instantiate(&mut self, wasi: &Wasi) -> Result<(), Failure> {
+        stack_limit::arm();
+        let instance = self.vm.instantiate(&self.module, wasi).map_err(|end| self.not_started(&end))?;
+        if self.initialize {
+            self.vm.call(&instance, INITIALIZE, 0).map_err(|end| self.not_started(&end))?;
+        }
+        self.instance = Some(instance);
+        Ok(())
+    }
+
+    /// Calls the entry function and waits for the end of the guest. Without an instance that is a trap.
+    pub fn run(&mut self) -> Outcome {
+        let called = match &self.instance {
+            Some(instance) => self.vm.call(instance, &self.entry.name, self.entry.results as usize),
+            None => Err(Interruption::Failed(VmError::own("the module was not instantiated".to_owned()))),
+        };
+        match called {
+            Ok(()) => Outcome::Exited(0),
+            Err(Interruption::Exited(code)) => Outcome::Exited(code),
+            Err(Interruption::Failed(error)) => Outcome::Trapped(Trap::new(&self.origin, &error)),
+        }
+    }
+
+    fn not_started(&self, end: &Interruption) -> Failure {
+        match end {
+            Interruption::Exited(code) => {
+                let message = format!("{}: exited with {code} before its entrypoint was called", self.origin);
+                Failure { kind: FailureKind::Trapped, message }
+            }
+            Interruption::Failed(error) if Trap::is_trap(error) => {
+                let trap = Trap::new(&self.origin, error);
+                Failure {
+                    kind: FailureKind::Trapped,
+                    message: format!("{trap}, before its entrypoint was called"),
+                }
+            }
+            Interruption::Failed(error) => {
+                refusal(&self.origin.to_string(), FailureKind::InvalidModule, error)
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// The process's exit status: the guest's own, cut to a byte as the kernel does, or 134 (128 + SIGABRT).
+    /// A trap is told on standard error first.
+    pub fn report(&self) -> i32 {
+        match self {
+            Self::Exited(code) => (code & 0xff) as i32,
+            Self::Trapped(trap) => {
+                trap.print();
+                Trap::STATUS
+            }
+        }
+    }
+}
+
+/// WasmEdge's refusal of a module; its log says where in the module.
+fn refusal(name: &str, kind: FailureKind, error: &VmError) -> Failure {
+    let place = error.log.iter().skip(1).take(2).map(|line| line.trim()).collect::<Vec<_>>().join(", ");
+    let place = if place.is_empty() { place } else { format!(" ({place})") };
+    Failure { kind, message: format!("{name}: WasmEdge refuses the module: {error}{place}") }
+}

@@ -1,0 +1,92 @@
+//! A trap: the end of a guest that did something WebAssembly forbids.
+
+use std::fmt;
+use std::io::Write;
+
+use wasmparser::{Parser, Payload};
+
+use super::source::Origin;
+use crate::module::{ImportKind, Module};
+use crate::vm::VmError;
+
+/// What trapped, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trap {
+    module: String,
+    cause: String,
+    function: Option<String>,
+}
+
+impl Trap {
+    /// The exit status of a trapped guest: 128 + SIGABRT, as of a native program that aborts.
+    pub const STATUS: i32 = 134;
+
+    pub(super) fn new(origin: &Origin, error: &VmError) -> Self {
+        let function = bytecode_offset(error).and_then(|offset| {
+            origin.inspect_again(|module| {
+                let index = function_at(module, offset)?;
+                Some(module.names().name_of(index).unwrap_or_else(|| format!("#{index}")))
+            })
+        });
+        Self { module: origin.to_string(), cause: error.message.clone(), function }
+    }
+
+    /// Whether the failure came from executing the guest's code, and not from linking it.
+    pub(super) fn is_trap(error: &VmError) -> bool {
+        bytecode_offset(error).is_some()
+    }
+
+    /// Writes the one line that tells of it to standard error, which may be closed.
+    pub(crate) fn print(&self) {
+        let _ = writeln!(std::io::stderr(), "{self}");
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: trap: {}", self.module, self.cause)?;
+        match &self.function {
+            Some(function) => write!(f, " in function {function}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where in the module's bytes the last instruction was. WasmEdge tells it in its log only.
+fn bytecode_offset(error: &VmError) -> Option<u64> {
+    let tail = error.log.iter().find_map(|line| line.split_once("Bytecode offset: 0x"))?.1;
+    let digits = tail.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// The index of the function whose body holds the byte at `offset`; imported functions are counted first.
+fn function_at(module: &Module<'_>, offset: u64) -> Option<u32> {
+    let imported = module.imports().iter().filter(|import| import.kind == ImportKind::Function).count();
+    let bodies = Parser::new(0).parse_all(module.code()).filter_map(|payload| match payload {
+        Ok(Payload::CodeSectionEntry(body)) => Some(body.range()),
+        _ => None,
+    });
+    let body =
+        bodies.enumerate().find(|(_, range)| (range.start as u64..range.end as u64).contains(&offset))?.0;
+    u32::try_from(imported + body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module::Limits;
+
+    #[test]
+    fn the_function_is_found_by_the_offset_that_wasmedge_logs() {
+        let text =
+            br#"(module (import "m" "f" (func)) (func $inner (unreachable)) (func $outer (call $inner)))"#;
+        let module = Module::parse(&text[..], Limits::default()).unwrap();
+        let at = module.code().windows(4).position(|body| body == [3, 0, 0x00, 0x0b]).unwrap() as u64 + 2;
+        let error = VmError {
+            message: "unreachable".to_owned(),
+            log: vec![format!("In instruction: unreachable (0x00) , Bytecode offset: 0x{at:08x}")],
+        };
+        let index = function_at(&module, bytecode_offset(&error).unwrap()).unwrap();
+        assert_eq!(module.names().name_of(index).as_deref(), Some("inner"));
+    }
+}

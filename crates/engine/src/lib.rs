@@ -1,0 +1,16 @@
+//! The engine: everything that links WasmEdge.
+//!
+//! `wasmedge-engine zygote` is what the shim daemon starts; `run` and `pack` are for people. A
+//! container's process is forked from the zygote, confined by libcontainer ([`container`]), and then
+//! is a [`guest`].
+
+pub mod container;
+pub mod diagnosis;
+pub mod guest;
+pub mod module;
+pub mod pack;
+pub mod run;
+pub mod stack_limit;
+pub mod title;
+pub mod vm;
+pub mod zygote;
