@@ -64,6 +64,21 @@ pub struct Pack {
     #[arg(long, value_enum, value_name = "TYPE")]
     media_type: Option<MediaType>,
 
+    #[command(flatten)]
+    settings: Settings,
+
+    /// A file or directory to put into the image, mode bits and symbolic links as they are; can be given several times
+    #[arg(long, value_name = "SOURCE:DESTINATION", value_parser = addition)]
+    add: Vec<(PathBuf, PathBuf)>,
+
+    /// Pack the module without looking at it
+    #[arg(long)]
+    no_check: bool,
+}
+
+/// How a container of the image is started, unless its user says otherwise.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Args)]
+struct Settings {
     /// What runs: the module's path in the image, with `#function` to call another export than _start
     ///
     /// Given again, it adds arguments that the entrypoint always gets. [default: /app.wasm]
@@ -85,14 +100,6 @@ pub struct Pack {
     /// User, by name or number
     #[arg(long, value_name = "USER[:GROUP]")]
     user: Option<String>,
-
-    /// A file or directory to put into the image, mode bits and symbolic links as they are; can be given several times
-    #[arg(long, value_name = "SOURCE:DESTINATION", value_parser = addition)]
-    add: Vec<(PathBuf, PathBuf)>,
-
-    /// Pack the module without looking at it
-    #[arg(long)]
-    no_check: bool,
 }
 
 /// What the image is made of.
@@ -144,6 +151,10 @@ impl Pack {
         self.write(&archive).with_context(|| format!("{}", self.output.display()))?;
         let names: Vec<_> = self.tags.iter().map(ToString::to_string).collect();
         eprintln!("{} for {}, {}", names.join(", "), image.platform, archive.manifest_digest());
+        if image.platform != Platform::native() {
+            // Without it, ctr says no more than "image might be filtered out".
+            eprintln!("ctr and docker need --platform {} with it", image.platform);
+        }
         Ok(())
     }
 
@@ -154,7 +165,7 @@ impl Pack {
         if self.no_check {
             return Ok(bytes);
         }
-        let function = self.entrypoint.first().and_then(|entrypoint| split_entrypoint(entrypoint).1);
+        let function = self.settings.entrypoint.first().and_then(|entrypoint| split_entrypoint(entrypoint).1);
         let module = Module::parse(bytes.as_slice(), limits).with_context(|| format!("{name}"))?;
         module.entry(function).with_context(|| format!("{name}"))?;
         Ok(bytes)
@@ -168,17 +179,17 @@ impl Pack {
             "there is nothing to pack: name a module, or add files with --add"
         );
         ensure!(
-            module.is_some() || !self.entrypoint.is_empty(),
+            module.is_some() || !self.settings.entrypoint.is_empty(),
             "without a module, --entrypoint must say what runs"
         );
         let mut layer = self.added()?;
         if let Some(bytes) = module {
-            let entrypoint = self.entrypoint.first().map_or(DEFAULT_ENTRYPOINT, String::as_str);
+            let entrypoint = self.settings.entrypoint.first().map_or(DEFAULT_ENTRYPOINT, String::as_str);
             layer.file(Path::new(split_entrypoint(entrypoint).0), bytes)?;
         }
         let platform = self.platform.clone().unwrap_or_else(Platform::native);
         let layer = Blob::new(document::TAR_LAYER, layer.into_tar()?);
-        Ok(Image::with_root_filesystem(platform, &self.settings(), Some(layer), None))
+        Ok(Image::with_root_filesystem(platform, &self.settings, Some(layer), None))
     }
 
     /// An image with the module itself as a layer, after a layer of what is added.
@@ -188,7 +199,7 @@ impl Pack {
         let platform = self.platform.clone().unwrap_or_else(Platform::wasm);
         if self.form.artifact {
             ensure!(
-                self.settings() == Settings::default() && self.add.is_empty(),
+                self.settings == Settings::default() && self.add.is_empty(),
                 "an artifact holds the module alone: entrypoint, arguments, environment, working directory, \
                  user and files need --layer or --classic"
             );
@@ -200,7 +211,7 @@ impl Pack {
             true => None,
             false => Some(Blob::new(document::TAR_LAYER, self.added()?.into_tar()?)),
         };
-        Ok(Image::with_root_filesystem(platform, &self.settings(), files, Some(blob)))
+        Ok(Image::with_root_filesystem(platform, &self.settings, files, Some(blob)))
     }
 
     fn added(&self) -> anyhow::Result<Layer> {
@@ -211,16 +222,6 @@ impl Pack {
         Ok(layer)
     }
 
-    fn settings(&self) -> Settings {
-        Settings {
-            entrypoint: self.entrypoint.clone(),
-            cmd: self.cmd.clone(),
-            env: self.env.clone(),
-            workdir: self.workdir.clone(),
-            user: self.user.clone(),
-        }
-    }
-
     fn write(&self, archive: &Archive) -> io::Result<()> {
         if self.output == Path::new("-") {
             return archive.write(&mut io::stdout().lock());
@@ -229,17 +230,6 @@ impl Pack {
         archive.write(&mut file)?;
         file.flush()
     }
-}
-
-/// How a container of the image is started.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Settings {
-    /// Empty: [`DEFAULT_ENTRYPOINT`].
-    entrypoint: Vec<String>,
-    cmd: Vec<String>,
-    env: Vec<String>,
-    workdir: Option<String>,
-    user: Option<String>,
 }
 
 impl MediaType {
