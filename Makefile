@@ -1,0 +1,67 @@
+# The verbs. What a verb does in more than two lines is a program with a name.
+
+PREFIX ?= /usr/local
+BUILD_PARTS := clang libseccomp protoc
+TEST_PARTS := containerd runc docker cni iptables busybox hosttools
+INSTALLED := $(DESTDIR)$(PREFIX)
+UNIT_TESTED := -p wasmedge-messages -p containerd-shim-wasmedge -p wasmedge-engine
+
+ifdef WASMEDGE_DIR
+export WASMEDGE_DIR
+export WASMEDGE_INCLUDE_DIR := $(WASMEDGE_DIR)/include
+export WASMEDGE_LIB_DIR := $(firstword $(patsubst %/libwasmedge.so,%,\
+    $(wildcard $(patsubst %,$(WASMEDGE_DIR)/%/libwasmedge.so,lib64 lib lib/x86_64-linux-gnu))))
+else
+BUILD_PARTS += wasmedge
+endif
+
+.PHONY: help parts test-parts build hello test check install uninstall dist clean distclean
+.NOTPARALLEL:
+
+help: ## say what the verbs are
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo "variables: PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
+
+parts: build/.rust ## fetch what the build needs into build/parts
+	@parts/fetch $(BUILD_PARTS)
+
+test-parts: ## fetch what the tests need into build/parts: containerd, Docker, runc, …
+	@parts/fetch $(TEST_PARTS)
+
+build: parts ## build the shim and the engine into build/root, laid out as installed
+	cargo build --release --target x86_64-unknown-linux-musl -p containerd-shim-wasmedge
+	cargo build --release -p wasmedge-engine && deploy/stage
+
+hello: build ## run a hello module in a private containerd (as root)
+	@parts/fetch containerd && test/hello
+
+test: build test-parts ## run all tests, on private real daemons (as root)
+	cargo test $(UNIT_TESTED)
+	cargo test -p wasmedge-shim-tests
+
+check: parts ## formatting, lints and documentation, without a warning
+	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+install: build/root/bin/containerd-shim-wasmedge-v1 ## copy build/root to DESTDIR/PREFIX
+	mkdir -p $(INSTALLED) && cp -r --remove-destination build/root/. $(INSTALLED)/
+
+build/root/bin/containerd-shim-wasmedge-v1:
+	$(MAKE) build
+
+uninstall: ## remove what install copied
+	cd $(INSTALLED) && rm -rf bin/containerd-shim-wasmedge-v1 bin/wasmedge-engine \
+	    lib/containerd-shim-wasmedge share/doc/containerd-shim-wasmedge
+
+dist: build ## pack build/root into build/dist/*.tar.gz, for any x86-64 Linux
+	@deploy/dist
+
+clean: ## remove what was built, but not what was fetched
+	rm -rf build/target build/guests build/guests-target build/root build/dist build/.rust
+
+distclean: ## remove everything that was built or fetched
+	rm -rf build
+
+build/.rust: rust-toolchain.toml
+	@mkdir -p build && ! command -v rustup > /dev/null || rustup target add x86_64-unknown-linux-musl wasm32-wasip1
+	@touch $@
