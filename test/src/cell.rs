@@ -1,0 +1,140 @@
+//! A cell is where a story's daemons live: mount, pid, network, IPC and UTS namespaces of their own, and
+//! a directory.
+//!
+//! When the cell is dropped, or the test process dies in whatever way, its first process ends and the
+//! kernel kills every other. `/run` and `/tmp` in it are its own, the rest is the machine's; only
+//! cgroups are the machine's entirely, so everything in a cell uses cgroups below its name.
+
+mod leftovers;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::finished::ended_within;
+use crate::parts::{part, repository, search_path};
+use crate::{DEADLINE, Finished, eventually, finish};
+
+/// The cell's first process: sets up, then waits for the end of its input. bash reaps what it adopts.
+const INIT: &str = r#"
+mount -t tmpfs -o mode=0755 run /run && mount -t tmpfs -o mode=1777 tmp /tmp && "$0" ip link set lo up || exit
+echo ready
+read -r _
+"#;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A place for daemons.
+#[derive(Debug)]
+pub struct Cell {
+    unshare: Child,
+    keeper: Option<ChildStdin>,
+    init: i32,
+    directory: TempDir,
+    name: String,
+    home: Mutex<Home>,
+}
+
+/// What belongs to the cell itself and is therefore no leftover.
+#[derive(Debug, Default)]
+struct Home {
+    processes: Vec<i32>,
+    mounts: Vec<String>,
+}
+
+impl Cell {
+    /// A new cell with nothing in it.
+    pub fn new() -> Self {
+        let runs = repository().join("build/run");
+        fs::create_dir_all(&runs).unwrap();
+        let directory = tempfile::Builder::new().prefix("").rand_bytes(6).tempdir_in(runs).unwrap();
+        let name = format!("story{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut unshare = Command::new("unshare")
+            .args(["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child"])
+            .args(["--", "bash", "-c", INIT])
+            .arg(part("busybox/bin/busybox"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let keeper = unshare.stdin.take();
+        let mut line = String::new();
+        BufReader::new(unshare.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "a cell takes root and namespaces");
+        let init = only_child(unshare.id());
+        let cell = Self { unshare, keeper, init, directory, name, home: Mutex::default() };
+        cell.settle();
+        cell
+    }
+
+    /// A name that no other cell has: for containerd namespaces, cgroup parents, container ids.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The cell's directory, the same inside and outside.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where a path of the inside (`/run/…`, `/proc/…`) is on the outside.
+    pub fn outside(&self, inside: impl AsRef<Path>) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.init));
+        root.join(inside.as_ref().strip_prefix("/").unwrap())
+    }
+
+    /// A command that runs inside, with the parts in its `PATH`.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--mount", "--pid", "--net", "--ipc", "--uts", &format!("--target={}", self.init), "--"])
+            .arg(program)
+            .stdin(Stdio::null())
+            .env_clear()
+            .env("PATH", search_path())
+            .env("HOME", self.directory());
+        command
+    }
+
+    /// Runs a command inside, to its end.
+    #[track_caller]
+    pub fn run(&self, words: &[&str]) -> Finished {
+        finish(self.command(words[0]).args(&words[1..]), DEADLINE)
+    }
+
+    /// Declares what runs and is mounted now to be the cell's own.
+    pub(crate) fn settle(&self) {
+        let home = Home { processes: self.process_ids(), mounts: self.mounts() };
+        *self.home.lock().unwrap() = home;
+    }
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        drop(self.keeper.take());
+        if !ended_within(&self.unshare, Duration::from_secs(5)) {
+            let _ = self.unshare.kill();
+        }
+        let _ = self.unshare.wait();
+        self.remove_cgroups();
+    }
+}
+
+fn only_child(parent: u32) -> i32 {
+    eventually("the cell's first process", DEADLINE, || {
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+        children.trim().parse().ok()
+    })
+}

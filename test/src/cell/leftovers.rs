@@ -1,0 +1,91 @@
+//! Leftovers: what is still in a cell when all its containers are gone, and should not be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::Cell;
+use crate::eventually;
+
+/// Directories that must be empty when no container is left.
+const STATE: [&str; 2] = ["/run/containerd-shim-wasmedge", "/run/libcontainer"];
+
+impl Cell {
+    /// Panics with a list unless everything that containers brought into the cell is gone by the deadline:
+    /// processes, mounts, cgroups, sockets, state directories, and the entries of `also`.
+    #[track_caller]
+    pub fn expect_nothing_left(&self, also: &[PathBuf], deadline: Duration) {
+        let end = Instant::now() + deadline;
+        eventually("looking for leftovers", deadline * 2, || {
+            let left = self.leftovers(also);
+            assert!(left.is_empty() || Instant::now() < end, "left behind:\n  {}", left.join("\n  "));
+            left.is_empty().then_some(())
+        });
+    }
+
+    fn leftovers(&self, also: &[PathBuf]) -> Vec<String> {
+        let home = self.home.lock().unwrap();
+        let processes = self.process_ids().into_iter().filter(|pid| !home.processes.contains(pid));
+        let mounts = self.mounts().into_iter().filter(|mount| !home.mounts.contains(mount));
+        let directories = STATE.iter().map(|path| self.outside(path)).chain(also.iter().cloned());
+        let cgroups = self.cgroups().into_iter().flat_map(|parent| entries(&parent)).filter(|path| path.is_dir());
+        processes
+            .map(|pid| format!("process {pid}: {}", self.describe(pid)))
+            .chain(mounts.map(|mount| format!("mount {mount}")))
+            .chain(directories.flat_map(|path| entries(&path)).map(|path| path.display().to_string()))
+            .chain(cgroups.map(|path| format!("cgroup {}", path.display())))
+            .collect()
+    }
+
+    /// Every process in the cell, as the cell numbers them.
+    pub fn process_ids(&self) -> Vec<i32> {
+        let names = entries(&self.outside("/proc"));
+        names.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect()
+    }
+
+    /// The processes in the cell whose command line contains the text, as the cell numbers them.
+    pub fn processes_named(&self, text: &str) -> Vec<i32> {
+        self.process_ids().into_iter().filter(|pid| self.describe(*pid).contains(text)).collect()
+    }
+
+    /// A process's command line, words separated by blanks; its state if it has none.
+    pub fn describe(&self, pid: i32) -> String {
+        let file = |name| fs::read_to_string(self.outside(format!("/proc/{pid}/{name}"))).unwrap_or_default();
+        let words = file("cmdline").replace('\0', " ");
+        if words.is_empty() { file("stat") } else { words }
+    }
+
+    /// The mount points in the cell.
+    pub fn mounts(&self) -> Vec<String> {
+        let table = fs::read_to_string(format!("/proc/{}/mountinfo", self.init)).unwrap_or_default();
+        table.lines().filter_map(|line| Some(line.split(' ').nth(4)?.to_owned())).collect()
+    }
+
+    /// This cell's cgroup in each hierarchy that has it.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        let root = Path::new("/sys/fs/cgroup");
+        let hierarchies = std::iter::once(root.to_path_buf()).chain(entries(root));
+        hierarchies.map(|hierarchy| hierarchy.join(&self.name)).filter(|path| path.is_dir()).collect()
+    }
+
+    /// Removes the cell's cgroups; its processes are dead.
+    pub(super) fn remove_cgroups(&self) {
+        for cgroup in self.cgroups() {
+            remove_tree(&cgroup);
+        }
+    }
+}
+
+/// Removes a cgroup and those below; what cannot be removed yet (its processes are still dying) is
+/// tried again for a moment.
+fn remove_tree(cgroup: &Path) {
+    entries(cgroup).iter().filter(|path| path.is_dir()).for_each(|path| remove_tree(path));
+    let end = Instant::now() + Duration::from_secs(2);
+    eventually("removing a cgroup", Duration::from_secs(4), || {
+        (fs::remove_dir(cgroup).is_ok() || !cgroup.exists() || Instant::now() > end).then_some(())
+    });
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}

@@ -1,0 +1,73 @@
+//! containerd's configuration file, with everything of its own below the cell's directory.
+
+use std::fs;
+
+use crate::{Cell, part, repository};
+
+/// Plugins that no story uses and that look outside of the cell's directory or take time.
+const UNUSED: &str = r#"
+"io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing",
+"io.containerd.tracing.processor.v1.otlp", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
+"io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs",
+"#;
+
+const CRI_PLUGINS: &str = r#"
+"io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri",
+"#;
+
+/// containerd alone.
+pub(super) fn plain() -> String {
+    base(&format!("{UNUSED}{CRI_PLUGINS}"))
+}
+
+/// containerd with CRI; the runtime handler is the one that users are told to write.
+pub(super) fn cri() -> String {
+    let handler = fs::read_to_string(repository().join("deploy/containerd.toml")).unwrap();
+    let handler = handler.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
+    format!("{}\n{CRI_SETTINGS}\n{handler}\n", base(UNUSED)).replace("@cni@", &part("cni/bin").display().to_string())
+}
+
+fn base(disabled: &str) -> String {
+    format!(
+        r#"version = 3
+root = "@cell@/root"
+state = "@cell@/state"
+temp = "@cell@/temp"
+disabled_plugins = [{disabled}]
+[grpc]
+  address = "@cell@/c.sock"
+"#
+    )
+}
+
+const CRI_SETTINGS: &str = r#"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "docker.io/library/pause:1"
+[plugins."io.containerd.cri.v1.runtime"]
+  netns_mounts_under_state_dir = true
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["@cni@"]
+    conf_dir = "@cell@/net.d"
+[plugins."io.containerd.grpc.v1.cri"]
+  disable_tcp_service = true
+"#;
+
+/// A bridge network of the cell's own.
+const NETWORK: &str = r#"{
+  "cniVersion": "1.0.0", "name": "story",
+  "plugins": [
+    { "type": "bridge", "bridge": "cni0", "isGateway": true,
+      "ipam": { "type": "host-local", "dataDir": "@cell@/ipam", "ranges": [[{ "subnet": "10.88.0.0/16" }]],
+                "routes": [{ "dst": "0.0.0.0/0" }] } },
+    { "type": "loopback" }
+  ]
+}"#;
+
+/// Writes the files that containerd starts with.
+pub(super) fn write(cell: &Cell, configuration: &str) {
+    let directory = cell.directory().display().to_string();
+    fs::create_dir_all(cell.directory().join("net.d")).unwrap();
+    fs::write(cell.directory().join("net.d/10-story.conflist"), NETWORK.replace("@cell@", &directory)).unwrap();
+    fs::write(cell.directory().join("containerd.toml"), configuration.replace("@cell@", &directory)).unwrap();
+}

@@ -1,0 +1,35 @@
+//! The test harness: what drives the real binaries, and looks at what they leave behind.
+//!
+//! A story starts a [`MockContainerd`] (speaks the task API to the shim itself: fast), a real
+//! [`Containerd`] or a [`Dockerd`]; each lives in a [`Cell`] of its own, so stories run side by side and
+//! nothing outlives them. The daemons come from `build/parts`, the shim from `build/root`, the guests
+//! from `wasmedge-test-guests`. What is missing fails the story by its name.
+//!
+//! The harness fails as tests do, by panicking.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails with its story, by panicking")]
+
+mod captured;
+mod cell;
+mod containerd;
+//mod cri;
+//mod dockerd;
+mod finished;
+mod image;
+mod mock;
+mod parts;
+mod patience;
+
+pub use captured::Captured;
+pub use cell::Cell;
+pub use containerd::{Containerd, CtrRun};
+//pub use cri::Cri;
+//pub use dockerd::{Dockerd, Store};
+pub use finished::{Finished, finish};
+pub use image::{Image, OddImage, WASM_LAYER};
+pub use mock::{ApiVersion, Event, MockContainerd, Refusal, Task, TaskBuilder};
+pub use parts::{part, product, repository};
+pub use patience::{DEADLINE, eventually};
+pub use containerd_shim_protos::{api, cgroups, protobuf, ttrpc};
+pub use wasmedge_test_guests as guests;

@@ -1,0 +1,246 @@
+//! A bundle on its way to become a task: what containerd would have made of an image and a request.
+
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use containerd_shim_protos::api;
+use containerd_shim_protos::protobuf::MessageField;
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::{Value, json};
+
+use super::rpc::Connection;
+use super::{MockContainerd, Refusal, Task};
+use crate::{Captured, DEADLINE};
+
+/// A task that has not been created yet.
+pub struct TaskBuilder<'a> {
+    containerd: &'a MockContainerd,
+    id: String,
+    bundle: PathBuf,
+    config: Value,
+    input: bool,
+    terminal: bool,
+    options: Option<Any>,
+    mounts: Vec<api::Mount>,
+    deadline: Duration,
+}
+
+impl<'a> TaskBuilder<'a> {
+    pub(super) fn new(containerd: &'a MockContainerd, id: String) -> Self {
+        let bundle = containerd.cell().directory().join("bundles").join(&id);
+        fs::create_dir_all(bundle.join("rootfs")).unwrap();
+        let config = default_config(&format!("/{}/{id}", containerd.cell().name()));
+        Self {
+            containerd,
+            id,
+            bundle,
+            config,
+            input: false,
+            terminal: false,
+            options: None,
+            mounts: Vec::new(),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where its bundle is.
+    pub fn bundle(&self) -> &Path {
+        &self.bundle
+    }
+
+    /// Puts a file into the image.
+    pub fn file(self, path: &str, bytes: &[u8], mode: u32) -> Self {
+        let file = self.bundle.join("rootfs").join(path.trim_start_matches('/'));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, bytes).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// The whole command, entrypoint first.
+    pub fn command(mut self, words: &[&str]) -> Self {
+        self.config["process"]["args"] = json!(words);
+        self
+    }
+
+    /// What follows the entrypoint.
+    pub fn args(mut self, words: &[&str]) -> Self {
+        let args = self.config["process"]["args"].as_array_mut().unwrap();
+        args.truncate(1);
+        args.extend(words.iter().map(|word| json!(word)));
+        self
+    }
+
+    /// Changes the `config.json`.
+    pub fn configure(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Has a standard input to write to.
+    pub fn with_input(mut self) -> Self {
+        self.input = true;
+        self
+    }
+
+    /// Asks for a terminal.
+    pub fn with_terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    /// The runtime options, by their type and bytes.
+    pub fn options(mut self, type_url: &str, value: Vec<u8>) -> Self {
+        self.options = Some(Any { type_url: type_url.to_owned(), value, ..Default::default() });
+        self
+    }
+
+    /// A mount that the shim is to make below the bundle's `rootfs`.
+    pub fn rootfs(mut self, kind: &str, source: &str, options: &[&str]) -> Self {
+        self.mounts.push(api::Mount {
+            type_: kind.to_owned(),
+            source: source.to_owned(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+            ..Default::default()
+        });
+        self
+    }
+
+    /// How long create may take.
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Writes the `config.json` as it is so far.
+    pub fn write_config(&self) {
+        fs::write(self.bundle.join("config.json"), self.config.to_string()).unwrap();
+    }
+
+    /// Creates it.
+    #[track_caller]
+    pub fn create(self) -> Task<'a> {
+        self.try_create().unwrap_or_else(|refusal| panic!("create: {refusal}"))
+    }
+
+    /// Creates it, or tells why the shim would not. Then, as containerd, it has the bundle cleaned by the
+    /// delete verb, and takes the bundle away.
+    #[track_caller]
+    pub fn try_create(self) -> Result<Task<'a>, Refusal> {
+        self.write_config();
+        self.try_create_as_written()
+    }
+
+    /// Creates it from the `config.json` that is in its bundle.
+    #[track_caller]
+    pub fn try_create_as_written(self) -> Result<Task<'a>, Refusal> {
+        let answer = self.containerd.verb("start", &self.id, &self.bundle).success();
+        let connection = self.containerd.connect(&MockContainerd::address_in(&answer));
+        let fifos = self.make_fifos();
+        match connection.call("Create", &self.request(), self.deadline) {
+            Ok(created) => Ok(self.into_task(connection, &created, fifos)),
+            Err(refusal) => {
+                self.containerd.shut_down(&connection, &self.id);
+                self.containerd.verb("delete", &self.id, &self.bundle).success();
+                let left: Vec<_> = fs::read_dir(self.bundle.join("wasmedge")).into_iter().flatten().collect();
+                assert!(left.is_empty(), "left in the bundle: {left:?}");
+                fs::remove_dir_all(&self.bundle).unwrap();
+                Err(refusal)
+            }
+        }
+    }
+
+    fn into_task(self, connection: Connection, created: &api::CreateTaskResponse, fifos: Fifos) -> Task<'a> {
+        assert_ne!(created.pid, 0, "create answers with the pid");
+        let stdin = self.input.then(|| OpenOptions::new().write(true).open(self.bundle.join("stdin")).unwrap());
+        Task {
+            containerd: self.containerd,
+            connection,
+            id: self.id,
+            pid: created.pid,
+            bundle: self.bundle,
+            stdin: RefCell::new(stdin),
+            stdout: fifos.stdout,
+            stderr: fifos.stderr,
+        }
+    }
+
+    fn make_fifos(&self) -> Fifos {
+        let capture = |name: &str| {
+            let path = self.fifo(name);
+            Captured::from_opening(move || File::open(path).unwrap())
+        };
+        if self.input {
+            self.fifo("stdin");
+        }
+        Fifos { stdout: capture("stdout"), stderr: capture("stderr") }
+    }
+
+    fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.bundle.join(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        path
+    }
+
+    fn request(&self) -> api::CreateTaskRequest {
+        let fifo = |name: &str| self.bundle.join(name).display().to_string();
+        api::CreateTaskRequest {
+            id: self.id.clone(),
+            bundle: self.bundle.display().to_string(),
+            rootfs: self.mounts.clone(),
+            terminal: self.terminal,
+            stdin: if self.input { fifo("stdin") } else { String::new() },
+            stdout: fifo("stdout"),
+            stderr: fifo("stderr"),
+            options: MessageField::from_option(self.options.clone()),
+            ..Default::default()
+        }
+    }
+}
+
+struct Fifos {
+    stdout: Captured,
+    stderr: Captured,
+}
+
+/// What containerd's client writes for a small image, shortened.
+fn default_config(cgroup: &str) -> Value {
+    let capabilities = json!(["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
+    json!({
+        "ociVersion": "1.1.0",
+        "process": {
+            "user": { "uid": 0, "gid": 0 },
+            "args": [],
+            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            "cwd": "/",
+            "capabilities": { "bounding": capabilities, "effective": capabilities, "permitted": capabilities },
+            "rlimits": [{ "type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024 }],
+            "noNewPrivileges": true,
+        },
+        "root": { "path": "rootfs" },
+        "mounts": [
+            { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },
+            { "destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+              "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+            { "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"] },
+        ],
+        "linux": {
+            "cgroupsPath": cgroup,
+            "namespaces": [
+                { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" }, { "type": "network" },
+            ],
+            "maskedPaths": ["/proc/kcore", "/proc/keys", "/sys/firmware"],
+            "readonlyPaths": ["/proc/sys", "/proc/sysrq-trigger"],
+            "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
+        },
+    })
+}

@@ -1,0 +1,171 @@
+//! A task of the mock containerd: built, created, started, and ended by the story that has it.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use containerd_shim_protos::api;
+use containerd_shim_protos::protobuf::Message;
+
+use super::rpc::{Connection, Refusal};
+use super::{Event, MockContainerd};
+use crate::{Captured, DEADLINE};
+
+/// A task that has been created.
+pub struct Task<'a> {
+    pub(super) containerd: &'a MockContainerd,
+    pub(super) connection: Connection,
+    pub(super) id: String,
+    pub(super) pid: u32,
+    pub(super) bundle: PathBuf,
+    pub(super) stdin: RefCell<Option<File>>,
+    pub(super) stdout: Captured,
+    pub(super) stderr: Captured,
+}
+
+impl Task<'_> {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The pid that create answered with.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its bundle.
+    pub fn bundle(&self) -> &PathBuf {
+        &self.bundle
+    }
+
+    /// What it wrote to its standard output.
+    pub fn stdout(&self) -> &Captured {
+        &self.stdout
+    }
+
+    /// What it wrote to its standard error.
+    pub fn stderr(&self) -> &Captured {
+        &self.stderr
+    }
+
+    /// Starts it.
+    #[track_caller]
+    pub fn start(self) -> Self {
+        self.try_start().unwrap_or_else(|refusal| panic!("start: {refusal}"));
+        self
+    }
+
+    /// Starts it; its pid.
+    #[track_caller]
+    pub fn try_start(&self) -> Result<u32, Refusal> {
+        let request = api::StartRequest { id: self.id.clone(), ..Default::default() };
+        self.call("Start", &request).map(|answer: api::StartResponse| answer.pid)
+    }
+
+    /// Its state.
+    #[track_caller]
+    pub fn state(&self) -> Result<api::StateResponse, Refusal> {
+        self.call("State", &api::StateRequest { id: self.id.clone(), ..Default::default() })
+    }
+
+    /// The daemon's pid and the task's.
+    #[track_caller]
+    pub fn connect(&self) -> api::ConnectResponse {
+        self.call("Connect", &api::ConnectRequest { id: self.id.clone(), ..Default::default() }).unwrap()
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn kill(&self, signal: u32) -> Result<(), Refusal> {
+        self.signal(signal, false)
+    }
+
+    /// Sends a signal to all its processes.
+    #[track_caller]
+    pub fn kill_all(&self, signal: u32) -> Result<(), Refusal> {
+        self.signal(signal, true)
+    }
+
+    fn signal(&self, signal: u32, all: bool) -> Result<(), Refusal> {
+        let request = api::KillRequest { id: self.id.clone(), signal, all, ..Default::default() };
+        self.call::<_, api::Empty>("Kill", &request).map(drop)
+    }
+
+    /// Waits for its end: the exit status.
+    #[track_caller]
+    pub fn wait(&self) -> u32 {
+        let request = api::WaitRequest { id: self.id.clone(), ..Default::default() };
+        let answer: api::WaitResponse = self.call("Wait", &request).unwrap_or_else(|refusal| panic!("wait: {refusal}"));
+        assert!(answer.exited_at.seconds > 1_600_000_000, "exited at {:?}", answer.exited_at);
+        answer.exit_status
+    }
+
+    /// Its processes.
+    #[track_caller]
+    pub fn pids(&self) -> Vec<u32> {
+        let request = api::PidsRequest { id: self.id.clone(), ..Default::default() };
+        let answer: api::PidsResponse = self.call("Pids", &request).unwrap();
+        answer.processes.iter().map(|process| process.pid).collect()
+    }
+
+    /// Its statistics: their type and bytes.
+    #[track_caller]
+    pub fn stats(&self) -> (String, Vec<u8>) {
+        let request = api::StatsRequest { id: self.id.clone(), ..Default::default() };
+        let answer: api::StatsResponse = self.call("Stats", &request).unwrap();
+        (answer.stats.type_url.clone(), answer.stats.value.clone())
+    }
+
+    /// Writes to its standard input.
+    pub fn type_in(&self, text: &str) {
+        self.stdin.borrow_mut().as_mut().expect("built with an input").write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Ends its standard input.
+    #[track_caller]
+    pub fn close_input(&self) {
+        drop(self.stdin.borrow_mut().take());
+        let request = api::CloseIORequest { id: self.id.clone(), stdin: true, ..Default::default() };
+        self.call::<_, api::Empty>("CloseIO", &request).unwrap_or_else(|refusal| panic!("close io: {refusal}"));
+    }
+
+    /// Calls whatever method of the task API.
+    #[track_caller]
+    pub fn call<Q: Message, A: Message>(&self, method: &str, request: &Q) -> Result<A, Refusal> {
+        self.connection.call(method, request, DEADLINE)
+    }
+
+    /// Deletes it: the exit status.
+    #[track_caller]
+    pub fn try_delete(&self) -> Result<u32, Refusal> {
+        let request = api::DeleteRequest { id: self.id.clone(), ..Default::default() };
+        self.call("Delete", &request).map(|answer: api::DeleteResponse| answer.exit_status)
+    }
+
+    /// Deletes it, then lets the daemon go as containerd does. All output has come when this returns.
+    #[track_caller]
+    pub fn delete(&self) -> u32 {
+        let status = self.try_delete().unwrap_or_else(|refusal| panic!("delete: {refusal}"));
+        self.containerd.shut_down(&self.connection, &self.id);
+        self.stdout.to_end(DEADLINE);
+        self.stderr.to_end(DEADLINE);
+        status
+    }
+
+    /// Waits for its end and deletes it: the exit status.
+    #[track_caller]
+    pub fn finish(&self) -> u32 {
+        let status = self.wait();
+        assert_eq!(self.delete(), status, "wait and delete agree on the exit status");
+        status
+    }
+
+    /// Panics unless its events are these, in order.
+    #[track_caller]
+    pub fn expect_events(&self, names: &[&str]) -> Vec<Event> {
+        self.containerd.expect_events(&self.id, names)
+    }
+}
+

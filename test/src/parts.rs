@@ -1,0 +1,36 @@
+//! Parts are the programs that the stories start: the repository's products and the third-party ones.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+static REPOSITORY: LazyLock<PathBuf> = LazyLock::new(|| {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the repository").to_path_buf()
+});
+
+/// The repository's root.
+pub fn repository() -> &'static Path {
+    &REPOSITORY
+}
+
+/// A file of a third-party part, such as `runc/bin/runc`. Panics with what to do if it is not there.
+pub fn part(file: &str) -> PathBuf {
+    existing(repository().join("build/parts").join(file), "make parts")
+}
+
+/// A file of the staged product, such as `bin/wasmedge-engine`. Panics with what to do if it is not there.
+pub fn product(file: &str) -> PathBuf {
+    existing(repository().join("build/root").join(file), "make build")
+}
+
+/// `PATH` inside of a cell: the product, the parts, then the system's.
+pub(crate) fn search_path() -> String {
+    let product = product("bin");
+    let parts = ["containerd", "runc", "docker", "iptables", "hosttools"].map(|name| part(&format!("{name}/bin")));
+    let ours = std::iter::once(product).chain(parts).map(|path| path.display().to_string());
+    ours.chain(["/usr/sbin:/usr/bin:/sbin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
+}
+
+fn existing(path: PathBuf, verb: &str) -> PathBuf {
+    assert!(path.exists(), "{} is not there: run `{verb}` first", path.display());
+    path
+}
