@@ -31,3 +31,20 @@ fn containerd_boots_and_runs_runc() {
     assert_eq!(a.wait(), 9);
     c.container(&root).runtime("io.containerd.runc.v2").flags(&["--rootfs"]).args(&["/bin/busybox", "sh", "-c", "echo hello;  while true; do /bin/busybox sleep 0.1; done"]).detached();
 }
+
+#[test]
+fn docker_boots() {
+    for store in [Store::Docker, Store::Containerd] {
+    let t = std::time::Instant::now();
+    let d = Dockerd::shared(store);
+    eprintln!("{:?}", t.elapsed());
+    eprintln!("{}", d.docker(&["version"]));
+    let dir = d.cell().directory().join("b");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::copy(part("busybox/bin/busybox"), dir.join("busybox")).unwrap();
+    std::fs::write(dir.join("Dockerfile"), "FROM scratch\nCOPY busybox /bin/busybox\nENTRYPOINT [\"/bin/busybox\"]\n").unwrap();
+    let image = d.build(&dir, &[]);
+    eprintln!("{}", d.docker(&["run", "--rm", "-p", "8080:80", &image, "sh", "-c", "echo hi; /bin/busybox ip addr; exit 4"]));
+    eprintln!("{:?}", t.elapsed());
+    }
+}
