@@ -1,0 +1,193 @@
+//! A bundle is the directory that containerd makes for one container: `config.json`, `rootfs`, the `log` FIFO.
+//!
+//! ```text
+//! <bundle>/config.json
+//! <bundle>/rootfs/             mounted by the daemon, if the create request brings mounts
+//! <bundle>/wasmedge/           ours
+//!     <id>/                    libcontainer's state: state.json, notify.sock, …
+//!     systemd                  there if systemd manages the cgroup
+//!     exit                     the exit status, once there is one
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use oci_spec::runtime::Spec;
+
+use crate::cgroup::Cgroup;
+
+/// The annotation in which CRI names the pod that a container belongs to.
+const SANDBOX_ANNOTATION: &str = "io.kubernetes.cri.sandbox-id";
+
+/// One container's bundle; that the directory exists is not promised.
+#[derive(Debug, Clone)]
+pub(crate) struct Bundle {
+    dir: PathBuf,
+    id: String,
+}
+
+impl Bundle {
+    /// Fails if the id cannot be a file's name or the directory is not absolute.
+    pub(crate) fn new(dir: impl Into<PathBuf>, id: &str) -> Result<Self> {
+        let dir = dir.into();
+        let named = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        ensure!(named && !id.is_empty() && !id.starts_with('.'), "{id:?} is not a container id");
+        ensure!(dir.is_absolute(), "the bundle {} is not an absolute path", dir.display());
+        Ok(Self { dir, id: id.to_owned() })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the request's mounts go.
+    pub(crate) fn rootfs(&self) -> PathBuf {
+        self.dir.join("rootfs")
+    }
+
+    /// The FIFO that containerd copies to its own log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// libcontainer's root: the parent of the container's state.
+    pub(crate) fn state_root(&self) -> PathBuf {
+        self.dir.join("wasmedge")
+    }
+
+    /// libcontainer's directory for the container.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.state_root().join(&self.id)
+    }
+
+    pub(crate) fn exit_file(&self) -> PathBuf {
+        self.state_root().join("exit")
+    }
+
+    /// Makes our directory, and notes what the delete verb cannot know otherwise.
+    pub(crate) fn prepare(&self, systemd_cgroup: bool) -> Result<()> {
+        let root = self.state_root();
+        let made = fs::create_dir_all(&root).and_then(|()| match systemd_cgroup {
+            true => fs::write(root.join("systemd"), ""),
+            false => Ok(()),
+        });
+        made.with_context(|| format!("making {}", root.display()))
+    }
+
+    /// Removes our directory.
+    pub(crate) fn forget(&self) -> Result<()> {
+        match fs::remove_dir_all(self.state_root()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {}", self.state_root().display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads `config.json`. An error names the file, and the line if it is malformed.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let path = self.dir.join("config.json");
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let spec = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Config { spec, bundle: self.clone() })
+    }
+
+    /// The container's cgroup as far as the bundle tells it; an unreadable configuration has none.
+    pub(crate) fn cgroup(&self) -> Option<Cgroup> {
+        let systemd = self.state_root().join("systemd").exists();
+        self.config().ok().map(|config| config.cgroup(systemd))
+    }
+}
+
+/// A bundle's `config.json`.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) spec: Spec,
+    bundle: Bundle,
+}
+
+impl Config {
+    /// The pod's id; the container's own if it is in no pod.
+    pub(crate) fn pod(&self) -> &str {
+        let annotations = self.spec.annotations().as_ref();
+        annotations.and_then(|all| all.get(SANDBOX_ANNOTATION)).map_or(self.bundle.id(), String::as_str)
+    }
+
+    /// The entrypoint's path, without the function that may be named after it.
+    pub(crate) fn entrypoint(&self) -> Option<&str> {
+        let process = self.spec.process().as_ref()?;
+        let first = process.args().as_ref()?.first()?;
+        Some(first.split_once('#').map_or(first.as_str(), |(path, _)| path))
+    }
+
+    /// The root filesystem's directory on the host.
+    pub(crate) fn root(&self) -> PathBuf {
+        let path = self.spec.root().as_ref().map_or(Path::new("rootfs"), |root| root.path());
+        self.bundle.dir.join(path)
+    }
+
+    /// The directories in which the kernel meters and limits the container.
+    pub(crate) fn cgroup(&self, systemd: bool) -> Cgroup {
+        let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
+        // libcontainer's name for a container whose configuration has none.
+        let path = path.unwrap_or_else(|| format!(":youki:{}", self.bundle.id).into());
+        Cgroup::at(&path, systemd)
+    }
+
+    /// Whether the container has process ids of its own, so that the kernel ends all with the first.
+    pub(crate) fn has_pid_namespace(&self) -> bool {
+        use oci_spec::runtime::LinuxNamespaceType::Pid;
+        let namespaces = self.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+        namespaces.is_some_and(|all| {
+            all.iter().any(|namespace| namespace.typ() == Pid && namespace.path().is_none())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(config: &str) -> (tempfile::TempDir, Bundle) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("config.json"), config).unwrap();
+        let bundle = Bundle::new(dir.path(), "c1").unwrap();
+        (dir, bundle)
+    }
+
+    #[test]
+    fn a_malformed_configuration_is_refused_with_file_and_line() {
+        let (dir, bundle) = bundle("{\n  \"ociVersion\": }\n");
+        let error = format!("{:#}", bundle.config().unwrap_err());
+        assert!(error.contains(dir.path().join("config.json").to_str().unwrap()), "{error}");
+        assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn an_id_cannot_leave_its_directory() {
+        for id in ["", ".", "..", "a/b", "../x"] {
+            assert!(Bundle::new("/b", id).is_err(), "{id:?}");
+        }
+        assert!(Bundle::new("/b", "0a_B-c.d").is_ok());
+    }
+
+    #[test]
+    fn the_entrypoint_is_a_path_without_its_function() {
+        let (_dir, bundle) = bundle(
+            r#"{"ociVersion":"1.2.0","root":{"path":"rootfs"},
+                "process":{"cwd":"/","user":{"uid":0,"gid":0},"args":["/app.wasm#main","x"]},
+                "annotations":{"io.kubernetes.cri.sandbox-id":"pod"}}"#,
+        );
+        let config = bundle.config().unwrap();
+        assert_eq!(config.entrypoint(), Some("/app.wasm"));
+        assert_eq!(config.pod(), "pod");
+        assert_eq!(config.root(), bundle.dir().join("rootfs"));
+        assert!(!config.has_pid_namespace());
+    }
+}

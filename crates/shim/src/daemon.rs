@@ -1,0 +1,133 @@
+//! The daemon is the process that containerd talks to: it makes, watches and removes the containers of one
+//! containerd namespace. One thread; it loads no WasmEdge and reads no guest's bytes but to pass them on.
+
+mod channel;
+mod container;
+mod content;
+mod create;
+mod events;
+mod hooks;
+mod idle;
+mod layers;
+mod lifecycle;
+mod logging;
+mod reaper;
+mod rootfs;
+mod rpc;
+mod start;
+mod stats;
+mod stdio;
+mod strays;
+mod zygote;
+
+use std::collections::HashMap;
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use containerd_shim_protos::ttrpc::asynchronous::Server;
+use containerd_shim_protos::ttrpc::asynchronous::transport::Listener;
+
+use self::container::Container;
+use self::content::Content;
+use self::events::Events;
+use self::idle::Idle;
+use self::reaper::Reaper;
+use self::zygote::Zygote;
+use crate::engine::Engine;
+use crate::failure::{self, Failure};
+use crate::rendezvous::Rendezvous;
+
+/// What a daemon tells the `start` that waits for it.
+pub(crate) const READY: &str = "ready";
+
+/// What a daemon has to know.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) namespace: String,
+    pub(crate) grpc_address: String,
+    pub(crate) ttrpc_address: String,
+    pub(crate) rendezvous: Rendezvous,
+    pub(crate) engine: Engine,
+    pub(crate) debug: bool,
+}
+
+/// The daemon's state; every RPC is a method of it.
+struct Daemon {
+    containers: Mutex<HashMap<String, Arc<Container>>>,
+    reaper: Reaper,
+    zygote: Zygote,
+    events: Events,
+    content: Content,
+    idle: Idle,
+}
+
+/// Serves the task API until nobody needs it, and calls `ready` when it does.
+pub(crate) fn serve(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Result<()> {
+    logging::init(setup.debug);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .context("starting the event loop")?;
+    runtime.block_on(run(setup, listener, ready))
+}
+
+async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Result<()> {
+    let reaper = Reaper::start()?;
+    let zygote = Zygote::new(setup.engine, reaper.clone());
+    zygote.warm().await?;
+    let content = Content::new(setup.grpc_address, &setup.namespace);
+    setup.rendezvous.set_api(content.task_api().await)?;
+    let daemon = Arc::new(Daemon {
+        containers: Mutex::default(),
+        reaper,
+        zygote,
+        events: Events::start(setup.ttrpc_address, setup.namespace),
+        content,
+        idle: Idle::new(setup.rendezvous),
+    });
+
+    let listener = Listener::try_from(listener).context("taking the socket")?;
+    let mut server = Server::new().add_listener(listener);
+    for service in rpc::services(&daemon) {
+        server = server.register_service(service);
+    }
+    server.start().await.context("serving the task API")?;
+    ready();
+
+    daemon.idle.until_left(|| daemon.all().is_empty()).await?;
+    daemon.events.flush().await;
+    let _ = server.shutdown().await;
+    Ok(())
+}
+
+impl Daemon {
+    /// The container with this id.
+    fn container(&self, id: &str) -> failure::Result<Arc<Container>> {
+        self.all()
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Failure::not_found(format!("container {id} does not exist")))
+    }
+
+    fn register(&self, container: &Arc<Container>) -> failure::Result<()> {
+        let id = container.id();
+        let mut all = self.all();
+        if all.contains_key(id) {
+            return Err(Failure::already_exists(format!("container {id} already exists")));
+        }
+        all.insert(id.to_owned(), container.clone());
+        Ok(())
+    }
+
+    fn unregister(&self, container: &Container) {
+        self.all().remove(container.id());
+        logging::detach(container.id());
+        self.idle.changed();
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Container>>> {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

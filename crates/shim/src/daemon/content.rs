@@ -1,0 +1,236 @@
+//! Content is containerd's store, where the module of a container is found whose image has it as a layer.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use containerd_client::services::v1::containers_client::ContainersClient;
+use containerd_client::services::v1::content_client::ContentClient;
+use containerd_client::services::v1::images_client::ImagesClient;
+use containerd_client::services::v1::version_client::VersionClient;
+use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, ReadContentRequest};
+use containerd_client::tonic::metadata::{Ascii, MetadataValue};
+use containerd_client::tonic::transport::Channel;
+use containerd_client::tonic::{Code as GrpcCode, Request, Status};
+use containerd_shim_protos::ttrpc::Code;
+use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, fcntl_add_seals, memfd_create, openat2};
+use sha2::{Digest, Sha256};
+
+use super::layers::{Descriptor, Document, Layer, Next};
+use crate::bundle::Config;
+use crate::failure::{self, Failure};
+
+/// How long containerd may take for one answer, or one piece of a module.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The largest index or manifest; containerd's own limit.
+const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// How to reach the store.
+#[derive(Debug)]
+pub(super) struct Content {
+    address: String,
+    namespace: Option<MetadataValue<Ascii>>,
+}
+
+impl Content {
+    pub(super) fn new(address: String, namespace: &str) -> Self {
+        Self { address, namespace: namespace.parse().ok() }
+    }
+
+    /// The version of the task API that this containerd understands: before 2.0 it refuses 3.
+    pub(super) async fn task_api(&self) -> i32 {
+        let asked = async {
+            let answer = VersionClient::new(self.connect().await?).version(()).await?;
+            anyhow::Ok(answer.into_inner().version)
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(version)) if version.trim_start_matches('v').starts_with("1.") => 2,
+            _ => 3,
+        }
+    }
+
+    /// The module of a container whose entrypoint is no file of its root filesystem. `None`: its image has no module
+    /// layer, or containerd does not know the image, as with Docker's own store.
+    pub(super) async fn layer(
+        &self,
+        config: &Config,
+        id: &str,
+        limit: u64,
+    ) -> failure::Result<Option<Layer>> {
+        if has_entrypoint(config) {
+            return Ok(None);
+        }
+        let Some(channel) = self.channel_or_none().await else { return Ok(None) };
+        let Some(mut descriptor) = self.image(&channel, id).await? else { return Ok(None) };
+        // The image's name leads to an index or a manifest, an index to a manifest.
+        for _ in 0..3 {
+            ensure_size(&descriptor, MAX_DOCUMENT)?;
+            let mut document = Vec::new();
+            self.read(&channel, &descriptor.digest, &mut document).await?;
+            let document: Document = serde_json::from_slice(&document)
+                .with_context(|| format!("reading the image's manifest {}", descriptor.digest))?;
+            match document.next().map_err(|error| Failure::new(Code::INVALID_ARGUMENT, error))? {
+                Next::Manifest(manifest) => descriptor = manifest,
+                Next::Module(module) => return self.fetch(&channel, module, limit).await.map(Some),
+                Next::Nowhere => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn channel_or_none(&self) -> Option<Channel> {
+        match in_time(self.connect()).await {
+            Ok(channel) => Some(channel),
+            Err(error) => {
+                log::warn!("containerd cannot be asked for a module layer: {error:#}");
+                None
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Channel> {
+        let path = self.address.trim_start_matches("unix://");
+        containerd_client::connect(path).await.with_context(|| format!("connecting to containerd at {path}"))
+    }
+
+    /// What the name of the container's image points at.
+    async fn image(&self, channel: &Channel, id: &str) -> Result<Option<Descriptor>> {
+        let request = self.request(GetContainerRequest { id: id.to_owned() });
+        let container =
+            in_time(async { Ok(ContainersClient::new(channel.clone()).get(request).await) }).await?;
+        let Some(container) = found(container).context("asking for the container")? else { return Ok(None) };
+        let name = container.into_inner().container.map(|container| container.image).unwrap_or_default();
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let request = self.request(GetImageRequest { name: name.clone() });
+        let image = in_time(async { Ok(ImagesClient::new(channel.clone()).get(request).await) }).await?;
+        let image = found(image).with_context(|| format!("asking for the image {name}"))?;
+        let target = image.and_then(|image| image.into_inner().image?.target);
+        Ok(target.map(|target| Descriptor::new(target.media_type, target.digest, target.size.unsigned_abs())))
+    }
+
+    /// A module as a memory file that nobody can change any more.
+    async fn fetch(&self, channel: &Channel, module: Descriptor, limit: u64) -> failure::Result<Layer> {
+        ensure_size(&module, limit)?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(memfd_create("module", flags).context("making a memory file")?);
+        self.read(channel, &module.digest, &mut file).await?;
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals).context("sealing the module")?;
+        Ok(Layer { digest: module.digest, module: file.into() })
+    }
+
+    /// Reads one blob and verifies it.
+    async fn read(&self, channel: &Channel, digest: &str, into: &mut impl Write) -> Result<()> {
+        let request = ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
+        let request = self.request(request);
+        let mut content = ContentClient::new(channel.clone());
+        let blob = || format!("reading the image's blob {digest} from containerd's store");
+        let mut pieces =
+            in_time(async { Ok(content.read(request).await?) }).await.with_context(blob)?.into_inner();
+        let mut hash = Sha256::new();
+        while let Some(piece) = in_time(async { Ok(pieces.message().await?) }).await.with_context(blob)? {
+            hash.update(&piece.data);
+            into.write_all(&piece.data).with_context(blob)?;
+        }
+        let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        ensure!(
+            digest.strip_prefix("sha256:") == Some(&found),
+            "the image's blob {digest} has the digest {found}"
+        );
+        Ok(())
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(namespace) = &self.namespace {
+            request.metadata_mut().insert("containerd-namespace", namespace.clone());
+        }
+        request
+    }
+}
+
+/// Whether the entrypoint is there as a file, looked for as the engine will look for it.
+fn has_entrypoint(config: &Config) -> bool {
+    let Some(entrypoint) = config.entrypoint() else { return false };
+    let Ok(root) =
+        rustix::fs::open(config.root(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    else {
+        return false;
+    };
+    let process = config.spec.process().as_ref();
+    let cwd = process.map_or(String::new(), |process| process.cwd().to_string_lossy().into_owned());
+    let path =
+        process.and_then(|process| process.env().iter().flatten().find_map(|v| v.strip_prefix("PATH=")));
+    let dirs: Vec<&str> = match entrypoint {
+        absolute if absolute.starts_with('/') => vec![""],
+        relative if relative.contains('/') => vec![&cwd],
+        _ => path.unwrap_or_default().split(':').chain([cwd.as_str()]).collect(),
+    };
+    dirs.into_iter().any(|dir| {
+        let file = format!("./{dir}/{entrypoint}");
+        openat2(&root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
+    })
+}
+
+fn ensure_size(descriptor: &Descriptor, limit: u64) -> failure::Result<()> {
+    if descriptor.size <= limit {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!("{} has {} bytes, the limit is {limit}", descriptor.digest, descriptor.size);
+    Err(Failure::new(Code::RESOURCE_EXHAUSTED, error))
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    answer.with_context(|| format!("containerd did not answer within {} s", PATIENCE.as_secs()))?
+}
+
+fn found<T>(answer: std::result::Result<T, Status>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(status) if status.code() == GrpcCode::NotFound => Ok(None),
+        Err(status) => Err(status.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::bundle::Bundle;
+
+    fn config(entrypoint: &str) -> (tempfile::TempDir, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("rootfs/bin")).unwrap();
+        fs::write(dir.path().join("rootfs/bin/app.wasm"), "").unwrap();
+        let json = format!(
+            r#"{{"ociVersion":"1.2.0","root":{{"path":"rootfs"}},"process":{{"cwd":"/bin",
+                "user":{{"uid":0,"gid":0}},"env":["PATH=/usr/bin:/bin"],"args":["{entrypoint}"]}}}}"#
+        );
+        fs::write(dir.path().join("config.json"), json).unwrap();
+        let config = Bundle::new(dir.path(), "c1").unwrap().config().unwrap();
+        (dir, config)
+    }
+
+    #[test]
+    fn an_entrypoint_is_found_by_path_by_name_and_with_its_function() {
+        for there in ["/bin/app.wasm", "app.wasm", "./app.wasm", "/bin/app.wasm#run", "../bin/app.wasm"] {
+            assert!(has_entrypoint(&config(there).1), "{there}");
+        }
+        for missing in ["/app.wasm", "other.wasm", "./bin/app.wasm"] {
+            assert!(!has_entrypoint(&config(missing).1), "{missing}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_image_does_not_lead_out_of_it() {
+        let (dir, config) = config("/outside");
+        fs::write(dir.path().join("outside-file"), "").unwrap();
+        std::os::unix::fs::symlink("/../outside-file", dir.path().join("rootfs/outside")).unwrap();
+        assert!(!has_entrypoint(&config));
+    }
+}

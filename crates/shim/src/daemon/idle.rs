@@ -1,0 +1,77 @@
+//! Idleness is the state of a daemon that has no container; after a while of it the daemon leaves.
+//!
+//! It stays a few seconds after its last container, since the next one often follows and a warm engine saves it the
+//! time to load WasmEdge.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::rendezvous::Rendezvous;
+
+/// How long a new daemon waits for its first container.
+const FIRST: Duration = Duration::from_secs(30);
+/// How long it stays after its last one.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// When and how to leave.
+#[derive(Debug)]
+pub(super) struct Idle {
+    rendezvous: Rendezvous,
+    changed: Notify,
+    at_once: Notify,
+}
+
+impl Idle {
+    pub(super) fn new(rendezvous: Rendezvous) -> Self {
+        Self { rendezvous, changed: Notify::new(), at_once: Notify::new() }
+    }
+
+    /// To be called when a container has gone.
+    pub(super) fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Asks to leave without waiting for another container.
+    pub(super) fn leave_now(&self) {
+        self.at_once.notify_one();
+    }
+
+    /// Returns when the daemon has left: no container, nobody on the way to it, the socket gone.
+    pub(super) async fn until_left(&self, is_empty: impl Fn() -> bool) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        let mut linger = FIRST;
+        let mut deadline = Instant::now() + FIRST;
+        loop {
+            tokio::select! {
+                () = self.changed.notified() => {
+                    linger = LINGER;
+                    deadline = Instant::now() + linger;
+                    continue;
+                }
+                () = self.at_once.notified() => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+            if is_empty() && self.leave(linger)? {
+                return Ok(());
+            }
+            deadline = Instant::now() + linger;
+        }
+    }
+
+    fn leave(&self, recently: Duration) -> Result<bool> {
+        match self.rendezvous.try_lock()? {
+            Some(lock) if !lock.is_promised(recently.min(LINGER)) => {
+                self.rendezvous.remove(lock)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}

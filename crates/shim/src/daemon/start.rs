@@ -1,0 +1,93 @@
+//! `start`: lets the guest of a created container run.
+
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result as Anyhow};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
+use wasmedge_messages::Reply;
+
+use super::container::{Container, Made};
+use super::lifecycle::Phase;
+use super::{Daemon, hooks};
+use crate::bundle::Bundle;
+use crate::failure::{Failure, Result};
+
+/// How long the engine may take to say that the guest runs. One that takes longer counts as running: a guest's
+/// own start section may take as long as it likes.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Daemon {
+    /// Returns the pid once the guest runs.
+    pub(super) async fn start(self: &Arc<Self>, container: Arc<Container>) -> Result<u32> {
+        // A task of its own: a start is not left half done by a caller who goes away.
+        let daemon = self.clone();
+        tokio::spawn(async move { daemon.start_in_turn(&container).await }).await.context("the start died")?
+    }
+
+    async fn start_in_turn(&self, container: &Container) -> Result<u32> {
+        let _turn = container.turn.lock().await;
+        let made = container.made()?;
+        container.lifecycle().starting().map_err(|phase| {
+            let why = match phase {
+                Phase::Stopped(_) => "its process has ended",
+                Phase::Creating => "it is being created",
+                _ => "it is already started",
+            };
+            Failure::precondition(format!("container {} cannot be started: {why}", container.id()))
+        })?;
+        let run = self.run_guest(container, made).await;
+        match run {
+            Ok(()) => {
+                let events = container.lifecycle().started();
+                self.publish(container, events);
+                Ok(container.lifecycle().pid())
+            }
+            Err(failure) => {
+                let _ = container.kill(Signal::KILL, false);
+                let events = container.lifecycle().start_failed();
+                self.publish(container, events);
+                container.wait().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn run_guest(&self, container: &Container, made: &Made) -> Result<()> {
+        notify(container.bundle()).context("starting the container")?;
+        match tokio::time::timeout(PATIENCE, made.replies.receive()).await {
+            Ok(Ok(Some(Reply::Failed(failure)))) => return Err(failure.into()),
+            Ok(Ok(None)) => {
+                return Err(anyhow::anyhow!("the container's process ended before its guest ran").into());
+            }
+            Ok(Err(error)) => return Err(anyhow::Error::from(error).context("hearing the engine").into()),
+            Ok(Ok(Some(Reply::Running | Reply::Created { .. }))) => {}
+            Err(_) => log::warn!(target: container.id(), "the guest takes long to start"),
+        }
+        let state = hooks::State {
+            oci_version: made.config.spec.version(),
+            id: container.id(),
+            status: "running",
+            pid: container.lifecycle().pid(),
+            bundle: container.bundle().dir(),
+        };
+        let hooks = made.config.spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref());
+        Ok(hooks::run(hooks, &state, &self.reaper).await?)
+    }
+}
+
+/// Tells libcontainer's init process to go on. Its socket's path may be too long for a socket address, so it is
+/// reached through the directory's descriptor.
+fn notify(bundle: &Bundle) -> Anyhow<()> {
+    let state = bundle.state();
+    let dir = rustix::fs::open(&state, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .with_context(|| format!("opening {}", state.display()))?;
+    let socket = format!("/proc/self/fd/{}/notify.sock", dir.as_raw_fd());
+    let mut stream =
+        UnixStream::connect(socket).with_context(|| format!("connecting to {}", state.display()))?;
+    stream.write_all(b"start container").context("telling the container to start")
+}

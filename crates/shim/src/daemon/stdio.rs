@@ -1,0 +1,189 @@
+//! The stdio of a container: what containerd names in the create request, opened and handed to the container as it
+//! is. The daemon copies nothing.
+//!
+//! Of every FIFO the daemon keeps the other end too. A guest can go on writing while containerd restarts and nobody
+//! reads, and its standard input ends when containerd says so, not when a client comes late.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use rustix::fs::{OFlags, fcntl_setfl};
+
+use crate::failure::{self, Failure, OrFail};
+
+/// Where the three streams go, in containerd's words: a FIFO's path, a URI, or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Streams {
+    pub(super) stdin: String,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+/// The container's ends.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// The ends that the daemon keeps for as long as the container lives.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    stdin: Option<OwnedFd>,
+    _outputs: Vec<OwnedFd>,
+}
+
+impl Kept {
+    /// Lets the container's standard input end once its clients have closed it.
+    pub(super) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+}
+
+/// Opens all three.
+pub(super) fn open(streams: &Streams) -> failure::Result<(Opened, Kept)> {
+    let (stdin, kept_stdin) = open_input(&streams.stdin)?;
+    let (stdout, kept_stdout) = open_output(&streams.stdout)?;
+    let (stderr, kept_stderr) = open_output(&streams.stderr)?;
+    let kept = Kept { stdin: kept_stdin, _outputs: kept_stdout.into_iter().chain(kept_stderr).collect() };
+    Ok((Opened { stdin, stdout, stderr }, kept))
+}
+
+/// What one of the request's strings means.
+enum Stream<'a> {
+    Nowhere,
+    Fifo(&'a Path),
+    File(&'a Path),
+}
+
+fn parse(text: &str) -> failure::Result<Stream<'_>> {
+    match text.split_once("://") {
+        None if text.is_empty() => Ok(Stream::Nowhere),
+        None => Ok(Stream::Fifo(Path::new(text))),
+        Some(("fifo", path)) => Ok(Stream::Fifo(Path::new(path))),
+        Some(("file", path)) => Ok(Stream::File(Path::new(path))),
+        Some(("binary", _)) => Err(Failure::unimplemented("logging to a program (binary://)")),
+        Some((scheme, _)) => Err(anyhow::anyhow!("{scheme}:// is nothing to log to")).or_invalid(),
+    }
+}
+
+fn open_input(text: &str) -> failure::Result<(OwnedFd, Option<OwnedFd>)> {
+    match parse(text)? {
+        Stream::Nowhere => Ok((open_null()?, None)),
+        Stream::File(path) => {
+            let file = OpenOptions::new().read(true).open(path);
+            Ok((file.with_context(|| format!("opening {}", path.display()))?.into(), None))
+        }
+        Stream::Fifo(path) => {
+            let (reader, writer) = open_fifo(path)?;
+            block(&reader)?;
+            Ok((reader, Some(writer)))
+        }
+    }
+}
+
+fn open_output(text: &str) -> failure::Result<(OwnedFd, Option<OwnedFd>)> {
+    match parse(text)? {
+        Stream::Nowhere => Ok((open_null()?, None)),
+        Stream::File(path) => {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+            }
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            Ok((file.with_context(|| format!("opening {}", path.display()))?.into(), None))
+        }
+        Stream::Fifo(path) => {
+            let (reader, writer) = open_fifo(path)?;
+            block(&writer)?;
+            Ok((writer, Some(reader)))
+        }
+    }
+}
+
+/// Both ends, the reading one first: with it there, opening the other waits for nobody.
+fn open_fifo(path: &Path) -> Result<(OwnedFd, OwnedFd)> {
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let open = |options: &mut OpenOptions| {
+        options.custom_flags(nonblocking).open(path).with_context(|| format!("opening {}", path.display()))
+    };
+    let reader = open(OpenOptions::new().read(true))?;
+    let kind = reader.metadata().with_context(|| format!("reading {}", path.display()))?.file_type();
+    if !kind.is_fifo() {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO");
+        return Err(error).with_context(|| format!("opening {}", path.display()));
+    }
+    let writer = open(OpenOptions::new().write(true))?;
+    Ok((reader.into(), writer.into()))
+}
+
+/// A guest expects a stream that blocks.
+fn block(fd: &OwnedFd) -> Result<()> {
+    fcntl_setfl(fd.as_fd(), OFlags::empty()).context("making a stream block")
+}
+
+fn open_null() -> Result<OwnedFd> {
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null").context("opening /dev/null")?;
+    Ok(null.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+
+    use containerd_shim_protos::ttrpc::Code;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_fifo_outlives_its_readers_and_ends_when_the_writer_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stdout");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let streams = Streams { stdout: path.to_str().unwrap().into(), ..Default::default() };
+        let (opened, kept) = open(&streams).unwrap();
+        let mut stdout = File::from(opened.stdout);
+        stdout.write_all(b"nobody reads").unwrap();
+        let mut reader = File::open(&path).unwrap();
+        drop((stdout, kept));
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "nobody reads");
+    }
+
+    #[test]
+    fn standard_input_ends_when_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stdin");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let streams = Streams { stdin: path.to_str().unwrap().into(), ..Default::default() };
+        let (opened, mut kept) = open(&streams).unwrap();
+        kept.close_stdin();
+        assert_eq!(File::from(opened.stdin).read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_file_is_appended_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("logs/stdout");
+        let streams = Streams { stdout: format!("file://{}", path.display()), ..Default::default() };
+        for _ in 0..2 {
+            File::from(open(&streams).unwrap().0.stdout).write_all(b"x").unwrap();
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"xx");
+    }
+
+    #[test]
+    fn a_logging_program_is_refused_by_name() {
+        let streams = Streams { stdout: "binary:///bin/log".into(), ..Default::default() };
+        let failure = open(&streams).unwrap_err();
+        assert_eq!(failure.code(), Code::UNIMPLEMENTED);
+        assert!(failure.to_string().contains("binary://"), "{failure}");
+    }
+}

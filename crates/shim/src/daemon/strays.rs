@@ -1,0 +1,75 @@
+//! A stray is a process of a create that was given up: it has no pid that anybody told, but it holds the far end of
+//! the create's reply channel.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How often strays are looked for; a killed one may be seen a few times before it is gone.
+const LOOKS: u32 = 1000;
+
+/// Knows the processes of one create by a descriptor that only they have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Strays {
+    socket: String,
+}
+
+impl Strays {
+    /// Those that hold this socket, which every end of a pair names differently.
+    pub(super) fn holding(socket: impl AsFd) -> Result<Self> {
+        let inode = rustix::fs::fstat(socket).context("reading the reply channel")?.st_ino;
+        Ok(Self { socket: format!("socket:[{inode}]") })
+    }
+
+    /// Kills them, and looks again, as a parent may have forked while it was looked at.
+    pub(super) fn kill(&self) {
+        for _ in 0..LOOKS {
+            if !self.kill_those_found() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn kill_those_found(&self) -> bool {
+        let this = std::process::id();
+        let Ok(processes) = fs::read_dir("/proc") else { return false };
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let strays = pids.filter(|pid| pid.unsigned_abs() != this && self.is_held_by(*pid));
+        strays
+            .filter_map(Pid::from_raw)
+            .fold(false, |any, pid| kill_process(pid, Signal::KILL).is_ok() || any)
+    }
+
+    fn is_held_by(&self, pid: i32) -> bool {
+        let Ok(fds) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        fds.flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == self.socket.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    use wasmedge_messages::Channel;
+
+    use super::*;
+
+    #[test]
+    fn the_holder_of_the_far_end_is_killed_and_nobody_else() {
+        let (_ours, theirs) = Channel::pair().unwrap();
+        let strays = Strays::holding(&theirs).unwrap();
+        let spawn = |stdin: Stdio| Command::new("sleep").arg("60").stdin(stdin).spawn().unwrap();
+        let mut bystander = spawn(Stdio::null());
+        let mut stray = spawn(std::os::fd::OwnedFd::from(theirs).into());
+        strays.kill();
+        assert_eq!(stray.wait().unwrap().signal(), Some(9));
+        assert!(bystander.try_wait().unwrap().is_none());
+        bystander.kill().unwrap();
+        bystander.wait().unwrap();
+    }
+}

@@ -1,0 +1,122 @@
+//! The zygote is the engine process that has WasmEdge loaded and forks the containers off; this is the handle on it.
+//!
+//! There is one at a time. If it dies, the next request starts another; running containers do not notice.
+
+use std::io::{BufRead, BufReader};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use command_fds::{CommandFdExt, FdMapping};
+use tokio::sync::Mutex;
+use wasmedge_messages::{ChannelError, Request, ZYGOTE_CHANNEL_FD};
+
+use super::channel::AsyncChannel;
+use super::reaper::Reaper;
+use crate::engine::Engine;
+
+/// The zygote of this daemon, running or not.
+#[derive(Debug)]
+pub(super) struct Zygote {
+    engine: Engine,
+    reaper: Reaper,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    channel: AsyncChannel,
+    life: Life,
+}
+
+/// Whether the process that took a request is still there to serve it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Life(Arc<AtomicBool>);
+
+impl Life {
+    pub(super) fn is_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Zygote {
+    pub(super) fn new(engine: Engine, reaper: Reaper) -> Self {
+        Self { engine, reaper, running: Mutex::new(None) }
+    }
+
+    /// Starts it, if it does not run, so that the first request need not wait.
+    pub(super) async fn warm(&self) -> Result<()> {
+        let mut running = self.running.lock().await;
+        self.ensure(&mut running).map(drop)
+    }
+
+    /// Hands a request over. What becomes of it is told on the request's own channel; if nothing is and the process
+    /// is dead by then, it may not have seen the request.
+    pub(super) async fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Life> {
+        let mut slot = self.running.lock().await;
+        let running = self.ensure(&mut slot)?;
+        match running.channel.send(request, fds).await {
+            Ok(()) => return Ok(running.life.clone()),
+            Err(ChannelError::Io(error)) => {
+                log::warn!("the engine does not listen, starting another: {error}")
+            }
+            Err(error) => return Err(error).context("asking the engine"),
+        }
+        *slot = None;
+        let running = self.ensure(&mut slot)?;
+        running.channel.send(request, fds).await.context("asking the engine")?;
+        Ok(running.life.clone())
+    }
+
+    fn ensure<'a>(&self, slot: &'a mut Option<Running>) -> Result<&'a Running> {
+        if slot.as_ref().is_some_and(|running| running.life.is_over()) {
+            *slot = None;
+        }
+        match slot {
+            Some(running) => Ok(running),
+            None => Ok(slot.insert(self.spawn().context("starting the engine")?)),
+        }
+    }
+
+    /// Nothing of this process's environment reaches the engine, where a variable could name a plugin to load.
+    fn spawn(&self) -> Result<Running> {
+        let (ours, theirs) = AsyncChannel::pair()?;
+        let (errors, stderr) = std::io::pipe().context("making a pipe")?;
+        let mut command = self.engine.command();
+        command
+            .arg("zygote")
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .fd_mappings(vec![FdMapping { parent_fd: theirs.into(), child_fd: ZYGOTE_CHANNEL_FD }])
+            .context("passing the channel")?;
+        let child =
+            command.spawn().with_context(|| format!("running {}", self.engine.executable().display()))?;
+        drop(command);
+        log_lines(errors.into());
+
+        let life = Life::default();
+        let exit = self.reaper.watch(i32::try_from(child.id()).context("the engine's pid")?);
+        let ending = life.clone();
+        tokio::spawn(async move {
+            if let Ok(exit) = exit.await {
+                ending.0.store(true, Ordering::Relaxed);
+                log::warn!("the engine ended with status {}; the next container gets another", exit.status);
+            }
+        });
+        Ok(Running { channel: ours, life })
+    }
+}
+
+/// Logs what the engine writes to its standard error, on a thread, since nothing must ever wait for it.
+fn log_lines(pipe: OwnedFd) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(std::fs::File::from(pipe)).lines().map_while(Result::ok) {
+            log::warn!("engine: {line}");
+        }
+    });
+}

@@ -1,0 +1,100 @@
+//! The engine is the executable that loads WasmEdge; it is installed beside its libraries, not beside the shim.
+//!
+//! ```text
+//! PREFIX/bin/containerd-shim-wasmedge-v1         this crate
+//! PREFIX/bin/wasmedge-engine                     this crate's launcher
+//! PREFIX/lib/containerd-shim-wasmedge/wasmedge-engine
+//! PREFIX/lib/containerd-shim-wasmedge/ld-linux-x86-64.so.2, lib*.so*
+//! ```
+//!
+//! With a loader beside it the engine runs on that loader and its libraries alone, so that it does not
+//! matter which C library the machine has, if any. Without one it is an executable of this machine.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+const LIBRARIES: &str = "lib/containerd-shim-wasmedge";
+const EXECUTABLE: &str = "wasmedge-engine";
+const LOADER: &str = "ld-linux-x86-64.so.2";
+
+/// An engine that is there to be run.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    libraries: PathBuf,
+}
+
+impl Engine {
+    /// Finds the engine that was installed with the running executable. Fails if it is not there.
+    pub fn locate() -> Result<Self> {
+        let this = std::env::current_exe().context("finding the running executable")?;
+        let prefix = this.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+        Self::in_prefix(prefix)
+    }
+
+    fn in_prefix(prefix: &Path) -> Result<Self> {
+        let libraries = prefix.join(LIBRARIES);
+        let executable = libraries.join(EXECUTABLE);
+        ensure!(executable.is_file(), "the engine is not installed: {} is missing", executable.display());
+        Ok(Self { libraries })
+    }
+
+    /// The engine's executable.
+    pub fn executable(&self) -> PathBuf {
+        self.libraries.join(EXECUTABLE)
+    }
+
+    /// A command that runs the engine, its arguments still to be added.
+    pub fn command(&self) -> Command {
+        let loader = self.libraries.join(LOADER);
+        if !loader.is_file() {
+            return Command::new(self.executable());
+        }
+        let mut command = Command::new(&loader);
+        command.arg0(EXECUTABLE).arg("--library-path").arg(&self.libraries).arg(self.executable());
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn prefix(files: &[&str]) -> tempfile::TempDir {
+        let prefix = tempfile::tempdir().unwrap();
+        fs::create_dir_all(prefix.path().join(LIBRARIES)).unwrap();
+        for file in files {
+            fs::write(prefix.path().join(LIBRARIES).join(file), "").unwrap();
+        }
+        prefix
+    }
+
+    #[test]
+    fn an_engine_with_a_loader_runs_on_its_own_libraries() {
+        let prefix = prefix(&[EXECUTABLE, LOADER]);
+        let command = Engine::in_prefix(prefix.path()).unwrap().command();
+        let libraries = prefix.path().join(LIBRARIES);
+        assert_eq!(command.get_program(), libraries.join(LOADER));
+        let args: Vec<_> = command.get_args().collect();
+        assert_eq!(args, [Path::new("--library-path"), &libraries, &libraries.join(EXECUTABLE)]);
+    }
+
+    #[test]
+    fn an_engine_without_a_loader_is_run_as_it_is() {
+        let prefix = prefix(&[EXECUTABLE]);
+        let command = Engine::in_prefix(prefix.path()).unwrap().command();
+        assert_eq!(command.get_program(), prefix.path().join(LIBRARIES).join(EXECUTABLE));
+        assert_eq!(command.get_args().count(), 0);
+    }
+
+    #[test]
+    fn a_missing_engine_is_named() {
+        let prefix = prefix(&[]);
+        let error = Engine::in_prefix(prefix.path()).unwrap_err().to_string();
+        assert!(error.contains("lib/containerd-shim-wasmedge/wasmedge-engine is missing"), "{error}");
+    }
+}

@@ -1,0 +1,22 @@
+//! The containerd-facing half of the Wasm runtime: the verbs that containerd executes and the daemon that it talks to.
+//!
+//! Nothing in this crate loads WasmEdge, runs a guest or looks into a module.
+
+#![forbid(unsafe_code)]
+
+mod bootstrap;
+mod bundle;
+mod cgroup;
+mod daemon;
+pub mod engine;
+mod failure;
+mod invocation;
+mod options;
+mod remains;
+mod rendezvous;
+mod verbs;
+
+pub use verbs::run;
+
+/// The runtime's name, as containerd's and Docker's users write it.
+pub const RUNTIME_NAME: &str = "io.containerd.wasmedge.v1";
