@@ -1,30 +1,129 @@
-//! A container: the builder process that makes one with libcontainer.
+//! A container: the builder process that makes one, or one more process in it, with libcontainer.
 //!
-//! The builder is forked from the zygote for one request, makes the container's init process (its
-//! sibling, so a child of the daemon too), tells the daemon what became of it and ends. What runs in
-//! the init process is the [`executor`].
+//! The builder is forked from the zygote for one request, makes the process (its sibling, so a child of the
+//! daemon too), tells the daemon what became of it and ends. What runs in the process that it
+//! made is the executor.
 
 mod entrypoint;
 mod executor;
 mod signals;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
+use libcontainer::container::ContainerStatus;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
-use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use libcontainer::syscall::syscall::SyscallType;
-use wasmedge_messages::{Channel, ChannelError, Create, CreateFds, Failure, FailureKind, Reply};
+use wasmedge_messages::{
+    Channel, ChannelError, Create, CreateFds, Exec, Failure, FailureKind, PROCESS_FILE, Reply,
+};
 
+use crate::module::Limits;
 use crate::title;
 use crate::vm::Vm;
-use executor::GuestExecutor;
+use executor::{GuestExecutor, Task};
 
-/// Makes the container that `create` asks for, replies, and ends the process.
+/// Makes the container that `create` asks for, replies, and ends this process.
 pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
-    let reply = Channel::from(fds.reply);
-    let streams = [fds.stdin, fds.stdout, fds.stderr];
-    let answer = match build(vm, &create, &reply, streams, fds.layer) {
+    let spec = Spec::load(create.bundle.join("config.json")).ok();
+    show_title(spec.as_ref().and_then(|spec| spec.process().as_ref()));
+    let task = Task {
+        layer: create.layer.zip(fds.layer),
+        limits: Limits { size: create.module_size_limit },
+        late_seccomp: None,
+    };
+    let site = Site { id: &create.id, state: &create.state, step: "setting up the container" };
+    end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
+        site.build(vm, task, reply, streams, |builder| {
+            let init = builder.as_init(&create.bundle).with_systemd(create.systemd_cgroup);
+            let mut container = init.as_sibling(true).with_detach(true).build()?;
+            // Exec asks libcontainer's state, which nobody updates when the daemon starts the container.
+            container.set_status(ContainerStatus::Running).save()?;
+            let pid = container.pid().map(|pid| pid.as_raw());
+            pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))
+        })
+    })
+}
+
+/// Makes and starts the process that `exec` asks for, replies, and ends this process.
+pub fn exec(vm: Vm, exec: Exec, fds: CreateFds) -> ! {
+    let path = exec.dir.join(PROCESS_FILE);
+    let process = std::fs::read(&path).ok();
+    let process: Option<Process> = process.and_then(|json| serde_json::from_slice(&json).ok());
+    show_title(process.as_ref());
+    let task = Task {
+        layer: exec.layer.zip(fds.layer),
+        limits: Limits { size: exec.module_size_limit },
+        // libcontainer 0.7 starts a container's further processes without the container's filter.
+        late_seccomp: seccomp(&exec.bundle),
+    };
+    let site = Site { id: &exec.id, state: &exec.dir, step: "setting up the process" };
+    end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
+        site.build(vm, task, reply, streams, |builder| {
+            borrow_state(&exec).map_err(LibcontainerError::OtherIO)?;
+            let tenant = builder.as_tenant().with_process(Some(&path)).as_sibling(true).with_detach(true);
+            tenant.build().map(|pid| pid.as_raw())
+        })
+    })
+}
+
+/// Lets libcontainer find the container's state in the exec's own directory, where it also leaves a socket behind.
+fn borrow_state(exec: &Exec) -> std::io::Result<()> {
+    let own = exec.dir.join(&exec.id);
+    std::fs::create_dir(&own)?;
+    std::os::unix::fs::symlink(exec.state.join(&exec.id).join("state.json"), own.join("state.json"))
+}
+
+/// Where a process is made, and what to call that in a message.
+struct Site<'a> {
+    id: &'a str,
+    state: &'a Path,
+    step: &'static str,
+}
+
+impl Site<'_> {
+    fn build(
+        &self,
+        vm: Vm,
+        task: Task,
+        reply: &Channel,
+        [stdin, stdout, stderr]: [OwnedFd; 3],
+        make: impl FnOnce(ContainerBuilder) -> Result<i32, LibcontainerError>,
+    ) -> Result<i32, Failure> {
+        let (verdict, init_verdict) = Channel::pair().map_err(|error| self.failure(&error))?;
+        let init_reply = reply.as_fd().try_clone_to_owned().map_err(|error| self.failure(&error))?;
+        let executor = GuestExecutor::new(vm, task, init_reply.into(), init_verdict);
+        let made = ContainerBuilder::new(self.id.to_owned(), SyscallType::Linux)
+            .with_executor(executor)
+            .with_root_path(self.state)
+            .map(|builder| builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr))
+            .and_then(make);
+        // The process itself knows best why it refused; it has told before libcontainer noticed.
+        made.map_err(|error| told(&verdict).unwrap_or_else(|| self.refused(&error)))
+    }
+
+    fn refused(&self, error: &LibcontainerError) -> Failure {
+        let kind = match error {
+            LibcontainerError::InvalidSpec(_) | LibcontainerError::MissingSpec(_) => FailureKind::Unsupported,
+            _ => FailureKind::Runtime,
+        };
+        Failure { kind, ..self.failure(error) }
+    }
+
+    fn failure(&self, error: &dyn std::error::Error) -> Failure {
+        Failure { kind: FailureKind::Runtime, message: format!("{}: {}", self.step, chain(error)) }
+    }
+}
+
+fn end(
+    reply: OwnedFd,
+    streams: [OwnedFd; 3],
+    build: impl FnOnce(&Channel, [OwnedFd; 3]) -> Result<i32, Failure>,
+) -> ! {
+    let reply = Channel::from(reply);
+    let answer = match build(&reply, streams) {
         Ok(pid) => Reply::Created { pid },
         Err(failure) => Reply::Failed(failure),
     };
@@ -33,62 +132,24 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
     std::process::exit(if told.is_ok() { 0 } else { 1 })
 }
 
-fn build(
-    vm: Vm,
-    create: &Create,
-    reply: &Channel,
-    [stdin, stdout, stderr]: [OwnedFd; 3],
-    layer: Option<OwnedFd>,
-) -> Result<i32, Failure> {
-    show_title(create);
-    let (verdict, init_verdict) = Channel::pair().map_err(|error| runtime(&error))?;
-    let init_reply = reply.as_fd().try_clone_to_owned().map_err(|error| runtime(&error))?;
-    let executor = GuestExecutor::new(vm, create, layer, init_reply.into(), init_verdict);
-    let built = ContainerBuilder::new(create.id.clone(), SyscallType::Linux)
-        .with_executor(executor)
-        .with_root_path(&create.state)
-        .map(|builder| builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr))
-        .map(|builder| builder.as_init(&create.bundle))
-        .and_then(|init| init.with_systemd(create.systemd_cgroup).as_sibling(true).with_detach(true).build());
-    match built {
-        Ok(container) => container.pid().map(|pid| pid.as_raw()).ok_or_else(|| Failure {
-            kind: FailureKind::Runtime,
-            message: format!("container {}: no process after its creation", create.id),
-        }),
-        // The init process knows best why it refused; it has told before libcontainer noticed.
-        Err(error) => Err(told(&verdict).unwrap_or_else(|| setup_failure(&error))),
+/// Shows the process's own arguments before libcontainer forks; all that it forks inherit them.
+fn show_title(process: Option<&Process>) {
+    if let Some(args) = process.and_then(|process| process.args().as_deref()) {
+        title::set(args);
     }
 }
 
-/// Shows the container's own arguments before libcontainer forks its processes; all inherit them.
-fn show_title(create: &Create) {
-    let args = Spec::load(create.bundle.join("config.json"))
-        .ok()
-        .and_then(|spec| spec.process().as_ref().and_then(|process| process.args().clone()));
-    if let Some(args) = args {
-        title::set(&args);
-    }
+fn seccomp(bundle: &Path) -> Option<LinuxSeccomp> {
+    Spec::load(bundle.join("config.json")).ok()?.linux().as_ref()?.seccomp().clone()
 }
 
-/// What the init process said, if anything. Never waits: whatever it said was sent before it ended.
+/// What the made process said, if anything. Never waits: whatever it said was sent before it ended.
 fn told(verdict: &Channel) -> Option<Failure> {
     rustix::io::ioctl_fionbio(verdict, true).ok()?;
     match verdict.receive::<Failure>() {
         Ok(Some((failure, _))) => Some(failure),
         Ok(None) | Err(ChannelError::Io(_) | ChannelError::Malformed(_) | ChannelError::TooLong) => None,
     }
-}
-
-fn setup_failure(error: &LibcontainerError) -> Failure {
-    let kind = match error {
-        LibcontainerError::InvalidSpec(_) | LibcontainerError::MissingSpec(_) => FailureKind::Unsupported,
-        _ => FailureKind::Runtime,
-    };
-    Failure { kind, message: format!("setting up the container: {}", chain(error)) }
-}
-
-fn runtime(error: &dyn std::error::Error) -> Failure {
-    Failure { kind: FailureKind::Runtime, message: format!("setting up the container: {}", chain(error)) }
 }
 
 /// An error and its causes, outermost first; a cause that its parent has already quoted is left out.

@@ -22,12 +22,18 @@ const INITIALIZE: &str = "_initialize";
 /// A module that can be called.
 pub struct Guest {
     vm: Vm,
-    module: Loaded,
-    instance: Option<Instance>,
+    stage: Stage,
     origin: Origin,
     entry: EntryFunction,
     initialize: bool,
     minimum_memory: u64,
+}
+
+enum Stage {
+    Loaded(Loaded),
+    Instantiated(Instance),
+    /// Instantiation failed.
+    Broken,
 }
 
 /// How a guest ended.
@@ -64,8 +70,7 @@ impl Guest {
         drop(module);
         Ok(Self {
             vm,
-            module: loaded,
-            instance: None,
+            stage: Stage::Loaded(loaded),
             origin: bytes.keep(origin),
             entry,
             initialize,
@@ -88,20 +93,26 @@ impl Guest {
     /// # Errors
     /// When an import has another type than WasmEdge provides, or these two do not return.
     pub fn instantiate(&mut self, wasi: &Wasi) -> Result<(), Failure> {
+        let Stage::Loaded(module) = std::mem::replace(&mut self.stage, Stage::Broken) else {
+            let message = format!("{}: instantiated twice", self.origin);
+            return Err(Failure { kind: FailureKind::Runtime, message });
+        };
         stack_limit::arm();
-        let instance = self.vm.instantiate(&self.module, wasi).map_err(|end| self.not_started(&end))?;
+        let instance = self.vm.instantiate(module, wasi).map_err(|end| self.not_started(&end))?;
         if self.initialize {
             self.vm.call(&instance, INITIALIZE, 0).map_err(|end| self.not_started(&end))?;
         }
-        self.instance = Some(instance);
+        self.stage = Stage::Instantiated(instance);
         Ok(())
     }
 
     /// Calls the entry function and waits for the end of the guest. Without an instance that is a trap.
     pub fn run(&mut self) -> Outcome {
-        let called = match &self.instance {
-            Some(instance) => self.vm.call(instance, &self.entry.name, self.entry.results as usize),
-            None => Err(Interruption::Failed(VmError::own("the module was not instantiated".to_owned()))),
+        let called = match &self.stage {
+            Stage::Instantiated(instance) => {
+                self.vm.call(instance, &self.entry.name, self.entry.results as usize)
+            }
+            _ => Err(Interruption::Failed(VmError::own("the module was not instantiated".to_owned()))),
         };
         match called {
             Ok(()) => Outcome::Exited(0),

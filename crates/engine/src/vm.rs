@@ -5,7 +5,7 @@
 //! each, for a timeout feature that is not used here), and it offers no way to hear WasmEdge's log,
 //! which is the only place where a trap's function is told.
 //!
-//! Nothing here is ever freed: the process that holds it ends with the guest.
+//! Nothing but the module is ever freed: the process that holds it ends with the guest.
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
@@ -116,13 +116,19 @@ impl Vm {
     ///
     /// # Errors
     /// When an import is not provided, a segment does not fit, or the `start` section does not return.
-    pub fn instantiate(&mut self, module: &Loaded, wasi: &Wasi) -> Result<Instance, Interruption> {
+    pub fn instantiate(&mut self, module: Loaded, wasi: &Wasi) -> Result<Instance, Interruption> {
         self.wasi.init_wasi(Some(strs(&wasi.args)), Some(strs(&wasi.env)), Some(strs(&wasi.preopens)));
         let mut instance = ptr::null_mut();
-        // SAFETY: module, store and executor are alive and are never freed.
+        // SAFETY: module, store and executor are alive.
         let result =
             unsafe { ffi::WasmEdge_ExecutorInstantiate(self.executor, &mut instance, self.store, module.0) };
         self.outcome(result)?;
+        // The instance has copies of all it needs; keeping the module would double the guest's footprint.
+        // SAFETY: `module` is owned here and not used again. `malloc_trim` only gives free pages back.
+        unsafe {
+            ffi::WasmEdge_ASTModuleDelete(module.0);
+            libc::malloc_trim(0);
+        }
         Ok(Instance(instance))
     }
 

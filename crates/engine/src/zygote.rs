@@ -23,15 +23,15 @@ pub fn serve() -> Result<()> {
     let channel = inherited_channel()?;
     let mut vm = Some(Vm::prepare().context("setting up WasmEdge")?);
     while let Some((request, fds)) = channel.receive::<Request>().context("receiving a request")? {
-        let Request::Create(create) = request;
-        let Some(fds) = CreateFds::from_received(fds) else {
-            bail!("create request without its descriptors")
-        };
+        let Some(fds) = CreateFds::from_received(fds) else { bail!("request without its descriptors") };
         match fork_sibling() {
             Ok(Fork::Child) => {
                 drop(channel);
                 let Some(vm) = vm.take() else { bail!("the VM is gone") };
-                container::create(vm, create, fds);
+                match request {
+                    Request::Create(create) => container::create(vm, create, fds),
+                    Request::Exec(exec) => container::exec(vm, exec, fds),
+                }
             }
             Ok(Fork::Parent) => {}
             Err(error) => refuse(fds.reply, &error)?,

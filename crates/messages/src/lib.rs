@@ -11,10 +11,12 @@
 
 mod channel;
 mod create;
+mod exec;
 mod reply;
 
 pub use channel::{Channel, ChannelError, MAX_FDS, MAX_MESSAGE};
 pub use create::{Create, CreateFds};
+pub use exec::{Exec, PROCESS_FILE};
 pub use reply::{Failure, FailureKind, Reply};
 
 use serde::{Deserialize, Serialize};
@@ -28,4 +30,6 @@ pub const ZYGOTE_CHANNEL_FD: i32 = 3;
 pub enum Request {
     /// Make a container and leave it waiting for its start. Descriptors: [`CreateFds`].
     Create(Create),
+    /// Make a process in a running container and start it. Descriptors: [`CreateFds`].
+    Exec(Exec),
 }

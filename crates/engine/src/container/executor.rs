@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
-use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::oci_spec::runtime::{LinuxSeccomp, Spec};
+use libcontainer::seccomp::initialize_seccomp;
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
-use wasmedge_messages::{Channel, Create, Failure, FailureKind, Reply};
+use wasmedge_messages::{Channel, Failure, FailureKind, Reply};
 
 use super::entrypoint::{self, Entrypoint};
 use super::signals;
@@ -25,11 +26,20 @@ use crate::vm::{Vm, Wasi};
 #[derive(Clone)]
 pub(super) struct GuestExecutor(Rc<Shared>);
 
-/// libcontainer clones the executor on its way into the init process; all clones mean one container.
+/// What the process is to run, and how much more it has to be confined.
+pub(super) struct Task {
+    /// The module, when it is a layer of the image: its digest and its bytes.
+    pub(super) layer: Option<(String, OwnedFd)>,
+    /// What a module may be.
+    pub(super) limits: Limits,
+    /// A system call filter that libcontainer has not set. It needs `no_new_privs`, which is set first.
+    pub(super) late_seccomp: Option<LinuxSeccomp>,
+}
+
+/// libcontainer clones the executor on its way into the process; all clones mean one process.
 struct Shared {
     vm: RefCell<Option<Vm>>,
-    layer: RefCell<Option<(String, OwnedFd)>>,
-    module_size_limit: u64,
+    task: RefCell<Task>,
     reply: RefCell<Option<Channel>>,
     verdict: Channel,
     home: RefCell<Option<String>>,
@@ -43,17 +53,10 @@ enum Payload {
 
 impl GuestExecutor {
     /// An executor that tells its verdict on the entrypoint to the builder, and the start's to the daemon.
-    pub(super) fn new(
-        vm: Vm,
-        create: &Create,
-        layer: Option<OwnedFd>,
-        reply: Channel,
-        verdict: Channel,
-    ) -> Self {
+    pub(super) fn new(vm: Vm, task: Task, reply: Channel, verdict: Channel) -> Self {
         Self(Rc::new(Shared {
             vm: RefCell::new(Some(vm)),
-            layer: RefCell::new(create.layer.clone().zip(layer)),
-            module_size_limit: create.module_size_limit,
+            task: RefCell::new(task),
             reply: RefCell::new(Some(reply)),
             verdict,
             home: RefCell::new(None),
@@ -104,7 +107,11 @@ impl Shared {
             return Err(Failure { kind: FailureKind::Unsupported, message });
         };
         title::set_name(args);
-        let (source, found) = match self.layer.borrow_mut().take() {
+        let mut task = self.task.borrow_mut();
+        if let Some(seccomp) = task.late_seccomp.take() {
+            filter_system_calls(&seccomp)?;
+        }
+        let (source, found) = match task.layer.take() {
             Some((digest, fd)) => (Source::Layer { digest, file: fd.into() }, None),
             None => {
                 let Entrypoint { path, file, native } = entrypoint::find(arg0, env(spec))?;
@@ -117,7 +124,7 @@ impl Shared {
         }
         let (_path, function) = split_entrypoint(arg0);
         let vm = self.vm.borrow_mut().take().ok_or_else(|| runtime("the VM is gone"))?;
-        let guest = Guest::load(vm, source, function, Limits { size: self.module_size_limit })?;
+        let guest = Guest::load(vm, source, function, task.limits)?;
         fits(&guest, memory_limit(spec))?;
         signals::end_on_request();
         Ok(Payload::Guest(Box::new(guest)))
@@ -195,6 +202,14 @@ fn add_missing(env: &mut Vec<String>, name: &str, value: Option<&str>) {
     if let (false, Some(value)) = (set, value) {
         env.push(format!("{name}={value}"));
     }
+}
+
+fn filter_system_calls(seccomp: &LinuxSeccomp) -> Result<(), Failure> {
+    nix::sys::prctl::set_no_new_privs()
+        .map_err(|error| runtime(&format!("setting no_new_privs: {error}")))?;
+    initialize_seccomp(seccomp)
+        .map_err(|error| runtime(&format!("setting the system call filter: {error}")))?;
+    Ok(())
 }
 
 fn fits(guest: &Guest, limit: Option<u64>) -> Result<(), Failure> {
