@@ -48,13 +48,13 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
 }
 
 /// Makes and starts the process that `exec` asks for, replies, and ends this process.
-pub fn exec(vm: Vm, exec: Exec, fds: CreateFds) -> ! {
+pub fn exec(vm: Vm, mut exec: Exec, fds: CreateFds) -> ! {
     let path = exec.dir.join(PROCESS_FILE);
     let process = std::fs::read(&path).ok();
     let process: Option<Process> = process.and_then(|json| serde_json::from_slice(&json).ok());
     show_title(process.as_ref());
     let task = Task {
-        layer: exec.layer.zip(fds.layer),
+        layer: exec.layer.take().zip(fds.layer),
         limits: Limits { size: exec.module_size_limit },
         // libcontainer 0.7 starts a container's further processes without the container's filter.
         late_seccomp: seccomp(&exec.bundle),
