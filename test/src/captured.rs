@@ -12,19 +12,39 @@ pub struct Captured(Arc<(Mutex<State>, Condvar)>);
 #[derive(Debug, Default)]
 struct State {
     bytes: Vec<u8>,
+    length: usize,
     ended: bool,
 }
 
 impl Captured {
     /// Captures what `open` opens, on a thread of its own (opening a FIFO blocks).
     pub fn from_opening<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Self {
+        Self::keeping(usize::MAX, open)
+    }
+
+    /// Counts what `open` opens, without keeping any of it.
+    pub fn counting<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Self {
+        Self::keeping(0, open)
+    }
+
+    /// Output that nobody captures: at its end from the start.
+    pub fn nothing() -> Self {
+        let captured = Self::default();
+        captured.update(|state| state.ended = true);
+        captured
+    }
+
+    fn keeping<R: Read>(most: usize, open: impl FnOnce() -> R + Send + 'static) -> Self {
         let captured = Self::default();
         let writer = captured.clone();
         thread::spawn(move || {
             let mut from = open();
             let mut block = [0; 65536];
             while let Ok(length @ 1..) = from.read(&mut block) {
-                writer.update(|state| state.bytes.extend(&block[..length]));
+                writer.update(|state| {
+                    state.length += length;
+                    state.bytes.extend(&block[..length.min(most)]);
+                });
             }
             writer.update(|state| state.ended = true);
         });
@@ -43,7 +63,7 @@ impl Captured {
 
     /// How many bytes came so far.
     pub fn length(&self) -> usize {
-        self.0.0.lock().unwrap().bytes.len()
+        self.0.0.lock().unwrap().length
     }
 
     /// Waits until the text has come. Panics with what did come if it ends or the deadline passes first.
@@ -51,13 +71,20 @@ impl Captured {
     pub fn wait_for(&self, text: &str, deadline: Duration) {
         self.wait(deadline, |state| state.ended || contains(&state.bytes, text.as_bytes()));
         let so_far = self.so_far();
-        assert!(so_far.contains(text), "not within {deadline:?} or before its end: {text:?}; but read:\n{so_far}");
+        assert!(
+            so_far.contains(text),
+            "not within {deadline:?} or before its end: {text:?}; but read:\n{so_far}"
+        );
     }
 
     /// Waits until all writers have closed and returns everything.
     #[track_caller]
     pub fn to_end(&self, deadline: Duration) -> String {
-        assert!(self.wait(deadline, |state| state.ended), "still open after {deadline:?}:\n{}", self.so_far());
+        assert!(
+            self.wait(deadline, |state| state.ended),
+            "still open after {deadline:?}:\n{}",
+            self.so_far()
+        );
         self.so_far()
     }
 

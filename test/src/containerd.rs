@@ -104,6 +104,13 @@ impl Containerd {
         image.name().to_owned()
     }
 
+    /// Packs an image and imports it where CRI looks for it.
+    #[track_caller]
+    pub fn import_for_cri(&self, image: &Image) {
+        let archive = image.pack(self.cell.directory()).display().to_string();
+        self.ctr(&["--namespace", "k8s.io", "image", "import", &archive]).success();
+    }
+
     /// Imports an archive.
     #[track_caller]
     pub fn import_archive(&self, archive: &std::path::Path) {
@@ -127,7 +134,8 @@ impl Containerd {
     /// Panics if any container, or this containerd's bundles, left something in the cell.
     #[track_caller]
     pub fn expect_nothing_left(&self) {
-        let bundles = self.cell.directory().join("state/io.containerd.runtime.v2.task").join(self.namespace());
+        let bundles =
+            self.cell.directory().join("state/io.containerd.runtime.v2.task").join(self.namespace());
         self.cell.expect_nothing_left(&[bundles], Duration::from_secs(5));
     }
 }

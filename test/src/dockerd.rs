@@ -148,7 +148,8 @@ impl Drop for Dockerd {
             for id in self.docker(&["ps", "--all", "--quiet"]).success().stdout.split_whitespace() {
                 self.remove(id);
             }
-            let bundles = self.cell.outside("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby");
+            let bundles =
+                self.cell.outside("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby");
             self.cell.expect_nothing_left(&[bundles], Duration::from_secs(5));
         }
         let _ = self.process.kill();

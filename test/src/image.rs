@@ -69,7 +69,12 @@ impl Image {
     pub fn pack(&self, directory: &Path) -> PathBuf {
         let archive = directory.join(self.name.replace(['/', ':'], "-")).with_extension("tar");
         let mut pack = Command::new(product("bin/wasmedge-engine"));
-        pack.arg("pack").args(&self.module).args(["-t", &self.name]).args(&self.flags).arg("-o").arg(&archive);
+        pack.arg("pack")
+            .args(&self.module)
+            .args(["-t", &self.name])
+            .args(&self.flags)
+            .arg("-o")
+            .arg(&archive);
         finish(&mut pack, DEADLINE).success();
         archive
     }

@@ -63,7 +63,12 @@ impl MockContainerd {
     /// A task with an empty image.
     pub fn bare_task(&self) -> TaskBuilder<'_> {
         let id = format!("{}-{}", self.cell.name(), self.tasks.fetch_add(1, Ordering::Relaxed));
-        TaskBuilder::new(self, id)
+        self.bare_task_named(&id)
+    }
+
+    /// A task with an empty image and that id, which another had before.
+    pub fn bare_task_named(&self, id: &str) -> TaskBuilder<'_> {
+        TaskBuilder::new(self, id.to_owned())
     }
 
     /// The cell it all happens in.
@@ -131,7 +136,8 @@ impl MockContainerd {
     /// The ttrpc address of the daemon that a `start` answered with.
     #[track_caller]
     pub fn address_in(answer: &Finished) -> String {
-        let answer: Value = serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        let answer: Value =
+            serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer}"));
         assert_eq!(answer["protocol"], "ttrpc");
         answer["address"].as_str().unwrap().to_owned()
     }

@@ -28,7 +28,8 @@ impl Cell {
         let processes = self.process_ids().into_iter().filter(|pid| !home.processes.contains(pid));
         let mounts = self.mounts().into_iter().filter(|mount| !home.mounts.contains(mount));
         let directories = STATE.iter().map(|path| self.outside(path)).chain(also.iter().cloned());
-        let cgroups = self.cgroups().into_iter().flat_map(|parent| entries(&parent)).filter(|path| path.is_dir());
+        let cgroups =
+            self.cgroups().into_iter().flat_map(|parent| entries(&parent)).filter(|path| path.is_dir());
         processes
             .map(|pid| format!("process {pid}: {}", self.describe(pid)))
             .chain(mounts.map(|mount| format!("mount {mount}")))

@@ -24,7 +24,8 @@ pub(super) fn plain() -> String {
 pub(super) fn cri() -> String {
     let handler = fs::read_to_string(repository().join("deploy/containerd.toml")).unwrap();
     let handler = handler.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
-    format!("{}\n{CRI_SETTINGS}\n{handler}\n", base(UNUSED)).replace("@cni@", &part("cni/bin").display().to_string())
+    format!("{}\n{CRI_SETTINGS}\n{handler}\n", base(UNUSED))
+        .replace("@cni@", &part("cni/bin").display().to_string())
 }
 
 fn base(disabled: &str) -> String {
@@ -68,6 +69,7 @@ const NETWORK: &str = r#"{
 pub(super) fn write(cell: &Cell, configuration: &str) {
     let directory = cell.directory().display().to_string();
     fs::create_dir_all(cell.directory().join("net.d")).unwrap();
-    fs::write(cell.directory().join("net.d/10-story.conflist"), NETWORK.replace("@cell@", &directory)).unwrap();
+    fs::write(cell.directory().join("net.d/10-story.conflist"), NETWORK.replace("@cell@", &directory))
+        .unwrap();
     fs::write(cell.directory().join("containerd.toml"), configuration.replace("@cell@", &directory)).unwrap();
 }

@@ -39,7 +39,8 @@ impl OddImage {
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": config.descriptor(), "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
         });
-        let manifest = Blob::new("application/vnd.oci.image.manifest.v1+json", manifest.to_string().into_bytes());
+        let manifest =
+            Blob::new("application/vnd.oci.image.manifest.v1+json", manifest.to_string().into_bytes());
         let mut entry = manifest.descriptor();
         entry["annotations"] = json!({ "io.containerd.image.name": name });
         entry["platform"] = json!({ "architecture": "wasm", "os": "wasip1" });

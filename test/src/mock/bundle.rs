@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use containerd_shim_protos::api;
-use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::protobuf::{Message, MessageField};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ pub struct TaskBuilder<'a> {
     bundle: PathBuf,
     config: Value,
     input: bool,
+    readers: Readers,
     terminal: bool,
     options: Option<Any>,
     mounts: Vec<api::Mount>,
@@ -40,6 +41,7 @@ impl<'a> TaskBuilder<'a> {
             bundle,
             config,
             input: false,
+            readers: Readers::Collect,
             terminal: false,
             options: None,
             mounts: Vec::new(),
@@ -92,6 +94,30 @@ impl<'a> TaskBuilder<'a> {
         self
     }
 
+    /// Has its output counted, not kept.
+    pub fn only_counting_output(mut self) -> Self {
+        self.readers = Readers::Count;
+        self
+    }
+
+    /// Has output FIFOs that are open for reading, but that nobody reads.
+    pub fn without_reader(mut self) -> Self {
+        self.readers = Readers::Asleep;
+        self
+    }
+
+    /// Has no output at all.
+    pub fn without_output(mut self) -> Self {
+        self.readers = Readers::None;
+        self
+    }
+
+    /// Has a `log` FIFO in its bundle, as containerd makes it, without containerd at its other end.
+    pub fn with_log_that_nobody_reads(self) -> Self {
+        self.fifo("log");
+        self
+    }
+
     /// Asks for a terminal.
     pub fn with_terminal(mut self) -> Self {
         self.terminal = true;
@@ -102,6 +128,12 @@ impl<'a> TaskBuilder<'a> {
     pub fn options(mut self, type_url: &str, value: Vec<u8>) -> Self {
         self.options = Some(Any { type_url: type_url.to_owned(), value, ..Default::default() });
         self
+    }
+
+    /// Runtime options as CRI sends those of a runtime it does not know: a text in TOML.
+    pub fn option(self, toml: &str) -> Self {
+        let url = "runtimeoptions.v1.Options";
+        self.options(url, [field(1, url), field(3, toml)].concat())
     }
 
     /// A mount that the shim is to make below the bundle's `rootfs`.
@@ -143,7 +175,9 @@ impl<'a> TaskBuilder<'a> {
     /// Creates it from the `config.json` that is in its bundle.
     #[track_caller]
     pub fn try_create_as_written(self) -> Result<Task<'a>, Refusal> {
-        let answer = self.containerd.verb("start", &self.id, &self.bundle).success();
+        let options =
+            self.options.as_ref().map(|options| options.write_to_bytes().unwrap()).unwrap_or_default();
+        let answer = self.containerd.verb_with_input("start", &self.id, &self.bundle, &options).success();
         let connection = self.containerd.connect(&MockContainerd::address_in(&answer));
         let fifos = self.make_fifos();
         match connection.call("Create", &self.request(), self.deadline) {
@@ -161,7 +195,8 @@ impl<'a> TaskBuilder<'a> {
 
     fn into_task(self, connection: Connection, created: &api::CreateTaskResponse, fifos: Fifos) -> Task<'a> {
         assert_ne!(created.pid, 0, "create answers with the pid");
-        let stdin = self.input.then(|| OpenOptions::new().write(true).open(self.bundle.join("stdin")).unwrap());
+        let stdin =
+            self.input.then(|| OpenOptions::new().write(true).open(self.bundle.join("stdin")).unwrap());
         Task {
             containerd: self.containerd,
             connection,
@@ -171,18 +206,31 @@ impl<'a> TaskBuilder<'a> {
             stdin: RefCell::new(stdin),
             stdout: fifos.stdout,
             stderr: fifos.stderr,
+            _asleep: fifos.asleep,
         }
     }
 
     fn make_fifos(&self) -> Fifos {
-        let capture = |name: &str| {
-            let path = self.fifo(name);
-            Captured::from_opening(move || File::open(path).unwrap())
-        };
         if self.input {
             self.fifo("stdin");
         }
-        Fifos { stdout: capture("stdout"), stderr: capture("stderr") }
+        if self.readers == Readers::None {
+            return Fifos { stdout: Captured::nothing(), stderr: Captured::nothing(), asleep: Vec::new() };
+        }
+        let paths = ["stdout", "stderr"].map(|name| self.fifo(name));
+        let opening = |path: PathBuf| move || File::open(path).unwrap();
+        let reader = |path: PathBuf| match self.readers {
+            Readers::Collect => Captured::from_opening(opening(path)),
+            Readers::Count => Captured::counting(opening(path)),
+            Readers::Asleep | Readers::None => Captured::nothing(),
+        };
+        let asleep = if self.readers == Readers::Asleep {
+            paths.iter().map(|path| open_both_ways(path)).collect()
+        } else {
+            Vec::new()
+        };
+        let [stdout, stderr] = paths.map(reader);
+        Fifos { stdout, stderr, asleep }
     }
 
     fn fifo(&self, name: &str) -> PathBuf {
@@ -192,13 +240,16 @@ impl<'a> TaskBuilder<'a> {
     }
 
     fn request(&self) -> api::CreateTaskRequest {
-        let fifo = |name: &str| self.bundle.join(name).display().to_string();
+        let fifo = |name: &str| {
+            let path = self.bundle.join(name);
+            if path.exists() { path.display().to_string() } else { String::new() }
+        };
         api::CreateTaskRequest {
             id: self.id.clone(),
             bundle: self.bundle.display().to_string(),
             rootfs: self.mounts.clone(),
             terminal: self.terminal,
-            stdin: if self.input { fifo("stdin") } else { String::new() },
+            stdin: fifo("stdin"),
             stdout: fifo("stdout"),
             stderr: fifo("stderr"),
             options: MessageField::from_option(self.options.clone()),
@@ -210,6 +261,27 @@ impl<'a> TaskBuilder<'a> {
 struct Fifos {
     stdout: Captured,
     stderr: Captured,
+    asleep: Vec<File>,
+}
+
+/// Who reads a task's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    Collect,
+    Count,
+    Asleep,
+    None,
+}
+
+fn open_both_ways(path: &Path) -> File {
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+/// A text field of a protobuf message.
+fn field(number: u8, text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 0x80, "one byte of length");
+    [&[number << 3 | 2, length], text.as_bytes()].concat()
 }
 
 /// What containerd's client writes for a small image, shortened.

@@ -33,7 +33,9 @@ impl Event {
         let name = envelope.topic.rsplit('/').next()?.to_owned();
         let bytes = &envelope.event.value;
         let (id, pid, status) = match name.as_str() {
-            "create" => TaskCreate::parse_from_bytes(bytes).map(|event| (event.container_id, event.pid, None)),
+            "create" => {
+                TaskCreate::parse_from_bytes(bytes).map(|event| (event.container_id, event.pid, None))
+            }
             "start" => TaskStart::parse_from_bytes(bytes).map(|event| (event.container_id, event.pid, None)),
             "exit" => TaskExit::parse_from_bytes(bytes)
                 .map(|event| (event.container_id, event.pid, Some(event.exit_status))),

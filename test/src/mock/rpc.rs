@@ -56,7 +56,12 @@ impl Connection {
 
     /// Panics if there is no answer at all within the deadline.
     #[track_caller]
-    pub(super) fn call<Q: Message, A: Message>(&self, method: &str, request: &Q, deadline: Duration) -> Result<A, Refusal> {
+    pub(super) fn call<Q: Message, A: Message>(
+        &self,
+        method: &str,
+        request: &Q,
+        deadline: Duration,
+    ) -> Result<A, Refusal> {
         let request = Request {
             service: self.api.service().to_owned(),
             method: method.to_owned(),
@@ -66,7 +71,9 @@ impl Connection {
         };
         match self.client.request(request) {
             Ok(response) => Ok(A::parse_from_bytes(&response.payload).unwrap()),
-            Err(ttrpc::Error::RpcStatus(status)) => Err(Refusal { code: status.code(), message: status.message }),
+            Err(ttrpc::Error::RpcStatus(status)) => {
+                Err(Refusal { code: status.code(), message: status.message })
+            }
             Err(error) => panic!("{method}: no answer: {error}"),
         }
     }

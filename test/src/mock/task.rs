@@ -22,6 +22,7 @@ pub struct Task<'a> {
     pub(super) stdin: RefCell<Option<File>>,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
+    pub(super) _asleep: Vec<File>,
 }
 
 impl Task<'_> {
@@ -97,7 +98,8 @@ impl Task<'_> {
     #[track_caller]
     pub fn wait(&self) -> u32 {
         let request = api::WaitRequest { id: self.id.clone(), ..Default::default() };
-        let answer: api::WaitResponse = self.call("Wait", &request).unwrap_or_else(|refusal| panic!("wait: {refusal}"));
+        let answer: api::WaitResponse =
+            self.call("Wait", &request).unwrap_or_else(|refusal| panic!("wait: {refusal}"));
         assert!(answer.exited_at.seconds > 1_600_000_000, "exited at {:?}", answer.exited_at);
         answer.exit_status
     }
@@ -128,7 +130,8 @@ impl Task<'_> {
     pub fn close_input(&self) {
         drop(self.stdin.borrow_mut().take());
         let request = api::CloseIORequest { id: self.id.clone(), stdin: true, ..Default::default() };
-        self.call::<_, api::Empty>("CloseIO", &request).unwrap_or_else(|refusal| panic!("close io: {refusal}"));
+        self.call::<_, api::Empty>("CloseIO", &request)
+            .unwrap_or_else(|refusal| panic!("close io: {refusal}"));
     }
 
     /// Calls whatever method of the task API.
@@ -168,4 +171,3 @@ impl Task<'_> {
         self.containerd.expect_events(&self.id, names)
     }
 }
-

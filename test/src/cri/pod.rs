@@ -1,0 +1,147 @@
+//! A pod and its containers. A pod is stopped and removed, containers and all, when it is dropped.
+
+use std::fs;
+use std::path::PathBuf;
+
+use k8s_cri::v1::{
+    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatsRequest, ContainerStatus,
+    ContainerStatusRequest, CreateContainerRequest, ImageSpec, LinuxContainerConfig, LinuxContainerResources,
+    PodSandboxConfig, RemovePodSandboxRequest, StartContainerRequest, StopContainerRequest,
+    StopPodSandboxRequest,
+};
+use tonic::Status;
+
+use super::Cri;
+use crate::{DEADLINE, eventually};
+
+/// A running pod.
+pub struct Pod<'a> {
+    cri: &'a Cri<'a>,
+    id: String,
+    config: PodSandboxConfig,
+}
+
+impl<'a> Pod<'a> {
+    pub(super) fn new(cri: &'a Cri<'a>, id: String, config: PodSandboxConfig) -> Self {
+        Self { cri, id, config }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its address in the bridge network.
+    #[track_caller]
+    pub fn address(&self) -> String {
+        self.cri.address_of(&self.id)
+    }
+
+    /// Creates a container in it and starts it, or tells why CRI would not.
+    #[track_caller]
+    pub fn try_run(&self, name: &str, image: &str, args: &[&str]) -> Result<PodContainer<'a>, Status> {
+        let config = ContainerConfig {
+            metadata: Some(ContainerMetadata { name: name.to_owned(), attempt: 0 }),
+            image: Some(ImageSpec { image: image.to_owned(), ..Default::default() }),
+            args: args.iter().map(|&word| word.to_owned()).collect(),
+            log_path: format!("{name}.log"),
+            linux: Some(LinuxContainerConfig {
+                resources: Some(LinuxContainerResources {
+                    memory_limit_in_bytes: 256 << 20,
+                    cpu_shares: 512,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let request = CreateContainerRequest {
+            pod_sandbox_id: self.id.clone(),
+            config: Some(config),
+            sandbox_config: Some(self.config.clone()),
+        };
+        let id = self.cri.call(async |mut client| client.create_container(request).await)?.container_id;
+        let log = PathBuf::from(&self.config.log_directory).join(format!("{name}.log"));
+        let container = PodContainer { cri: self.cri, id, log };
+        let request = StartContainerRequest { container_id: container.id.clone() };
+        self.cri.call(async |mut client| client.start_container(request).await)?;
+        Ok(container)
+    }
+
+    /// Creates a container in it and starts it.
+    #[track_caller]
+    pub fn run(&self, name: &str, image: &str, args: &[&str]) -> PodContainer<'a> {
+        self.try_run(name, image, args).unwrap_or_else(|status| panic!("{name}: {status}"))
+    }
+
+    /// Stops it and removes it.
+    #[track_caller]
+    pub fn remove(&self) {
+        let stop = StopPodSandboxRequest { pod_sandbox_id: self.id.clone() };
+        self.cri.call(async |mut client| client.stop_pod_sandbox(stop).await).unwrap();
+        let remove = RemovePodSandboxRequest { pod_sandbox_id: self.id.clone() };
+        self.cri.call(async |mut client| client.remove_pod_sandbox(remove).await).unwrap();
+    }
+}
+
+impl Drop for Pod<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.remove();
+        }
+    }
+}
+
+/// A container of a pod.
+pub struct PodContainer<'a> {
+    cri: &'a Cri<'a>,
+    id: String,
+    log: PathBuf,
+}
+
+impl PodContainer<'_> {
+    /// Its status as CRI tells it.
+    #[track_caller]
+    pub fn status(&self) -> ContainerStatus {
+        let request = ContainerStatusRequest { container_id: self.id.clone(), verbose: false };
+        self.cri.call(async |mut client| client.container_status(request).await).unwrap().status.unwrap()
+    }
+
+    /// Waits until it has exited: its status.
+    #[track_caller]
+    pub fn wait(&self) -> ContainerStatus {
+        eventually("the container's exit", DEADLINE, || {
+            let status = self.status();
+            (status.state() == ContainerState::ContainerExited).then_some(status)
+        })
+    }
+
+    /// Stops it with that grace period in seconds.
+    #[track_caller]
+    pub fn stop(&self, timeout: i64) {
+        let request = StopContainerRequest { container_id: self.id.clone(), timeout };
+        self.cri.call(async |mut client| client.stop_container(request).await).unwrap();
+    }
+
+    /// Its log file as it is.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until its log has the text.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        eventually(&format!("{text:?} in the log"), DEADLINE, || self.log().contains(text).then_some(()));
+    }
+
+    /// Its CPU time in nanoseconds and its working set in bytes, as the kubelet reads them.
+    #[track_caller]
+    pub fn figures(&self) -> (u64, u64) {
+        let request = ContainerStatsRequest { container_id: self.id.clone() };
+        let stats =
+            self.cri.call(async |mut client| client.container_stats(request).await).unwrap().stats.unwrap();
+        let cpu = stats.cpu.and_then(|cpu| cpu.usage_core_nano_seconds).map_or(0, |value| value.value);
+        let memory = stats.memory.and_then(|memory| memory.working_set_bytes).map_or(0, |value| value.value);
+        (cpu, memory)
+    }
+}

@@ -1,0 +1,218 @@
+//! Bad input: each kind makes create (or start, where create cannot know) fail within two seconds, with a
+//! message that names the cause and the file, leaves nothing behind, and leaves the id usable at once.
+//! What Docker and ctr make of the same messages is told in their own stories.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use wasmedge_shim_tests::guests::{self, Guest};
+use wasmedge_shim_tests::ttrpc::Code;
+use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder};
+
+const SOON: Duration = Duration::from_secs(2);
+
+/// Creates the task, which must fail soon and say those words, and then another of its name.
+#[track_caller]
+fn create_fails(containerd: &MockContainerd, task: TaskBuilder<'_>, words: &[&str]) -> Refusal {
+    let id = task.id().to_owned();
+    let begun = Instant::now();
+    let refusal = task.try_create().err().expect("create fails");
+    says(&refusal, words);
+    assert!(begun.elapsed() < SOON, "it took {:?}", begun.elapsed());
+    containerd.cell().expect_nothing_left(&[], Duration::from_secs(2));
+    assert_eq!(containerd.count_events(&id), 0, "no event tells of a task that never was");
+    the_id_is_usable(containerd, &id);
+    refusal
+}
+
+#[track_caller]
+fn says(refusal: &Refusal, words: &[&str]) {
+    for word in words {
+        assert!(refusal.message.contains(word), "expected to read {word:?} in: {refusal}");
+    }
+}
+
+#[track_caller]
+fn the_id_is_usable(containerd: &MockContainerd, id: &str) {
+    let task = containerd.bare_task_named(id).file("/app.wasm", &guests::HELLO.bytes().unwrap(), 0o644);
+    let task = task.command(&["/app.wasm"]).create().start();
+    assert_eq!(task.finish(), 0);
+    assert_eq!(task.stdout().so_far(), "hello from wasm\n");
+    std::fs::remove_dir_all(task.bundle()).unwrap();
+}
+
+/// A story of a guest that is refused at create, in those words.
+macro_rules! refused_at_create {
+    ($($story:ident: $guest:ident as $entrypoint:literal, $words:expr;)+) => {$(
+        #[test]
+        fn $story() {
+            let containerd = MockContainerd::start();
+            let task = containerd.task(guests::$guest).command(&[$entrypoint]);
+            create_fails(&containerd, task, &$words);
+        }
+    )+};
+}
+
+refused_at_create! {
+    an_empty_file: EMPTY as "/app.wasm", ["/app.wasm", "empty"];
+    a_truncated_module: TRUNCATED as "/app.wasm", ["/app.wasm", "truncated"];
+    a_wrong_magic_number: WRONG_MAGIC as "/app.wasm", ["/app.wasm", "not a WebAssembly module", "00 61 62 63"];
+    a_wrong_version: WRONG_VERSION as "/app.wasm", ["/app.wasm", "version 0x2"];
+    a_component: COMPONENT as "/app.wasm", ["/app.wasm", "component", "not supported by this engine", "wasm32-wasip1"];
+    no_start_and_no_function_named: EXPORTS as "/app.wasm", ["/app.wasm", "_start", "greet"];
+    a_function_that_does_not_exist: EXPORTS as "/app.wasm#dance", ["/app.wasm", "dance", "greet"];
+    a_function_that_takes_arguments: EXPORTS as "/app.wasm#add_one", ["/app.wasm", "add_one", "arguments"];
+    an_elf_file_given_as_a_module: ELF as "/app.wasm#greet", ["/app.wasm"];
+}
+
+/// What only shows when the module is instantiated may fail either create or start.
+#[track_caller]
+fn create_or_start_fails(guest: Guest, words: &[&str]) {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guest);
+    let id = task.id().to_owned();
+    let begun = Instant::now();
+    match task.try_create() {
+        Err(refusal) => says(&refusal, words),
+        Ok(task) => {
+            says(&task.try_start().unwrap_err(), words);
+            assert!(begun.elapsed() < SOON, "it took {:?}", begun.elapsed());
+            task.finish();
+            assert_eq!(task.stdout().so_far(), "");
+            std::fs::remove_dir_all(task.bundle()).unwrap();
+        }
+    }
+    containerd.cell().expect_nothing_left(&[], Duration::from_secs(2));
+    the_id_is_usable(&containerd, &id);
+}
+
+#[test]
+fn an_import_that_nobody_provides() {
+    create_or_start_fails(guests::MISSING_IMPORT, &["/app.wasm", "nobody", "provides_this"]);
+}
+
+#[test]
+fn an_import_of_another_type() {
+    create_or_start_fails(guests::WRONG_IMPORT, &["/app.wasm", "wasi_snapshot_preview1", "proc_exit"]);
+}
+
+#[test]
+fn a_start_section_that_traps() {
+    create_or_start_fails(guests::START_TRAPS, &["/app.wasm", "unreachable", "in_the_start_section"]);
+}
+
+#[test]
+fn an_entrypoint_that_is_missing() {
+    let containerd = MockContainerd::start();
+    let task = containerd.bare_task().command(&["/app.wasm"]);
+    let refusal = create_fails(&containerd, task, &["/app.wasm", "no such file or directory"]);
+    assert_eq!(refusal.code, Code::NOT_FOUND, "{refusal}");
+}
+
+#[test]
+fn an_entrypoint_that_is_a_directory() {
+    let containerd = MockContainerd::start();
+    let task = containerd.bare_task().file("/app.wasm/file", b"", 0o644).command(&["/app.wasm"]);
+    create_fails(&containerd, task, &["/app.wasm", "is a directory"]);
+}
+
+#[test]
+fn an_entrypoint_that_its_user_cannot_read() {
+    let containerd = MockContainerd::start();
+    let task = containerd.bare_task().file("/app.wasm", &guests::HELLO.bytes().unwrap(), 0o600);
+    let task = task.command(&["/app.wasm"]);
+    let task = task.configure(|config| config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 }));
+    create_fails(&containerd, task, &["/app.wasm", "permission denied"]);
+}
+
+#[test]
+fn a_module_that_needs_more_memory_than_the_limit() {
+    let containerd = MockContainerd::start();
+    let limit = json!({ "limit": 64 << 20 });
+    let task = containerd.task(guests::BIG_MEMORY);
+    let task = task.configure(|config| config["linux"]["resources"]["memory"] = limit);
+    create_fails(&containerd, task, &["/app.wasm", "memory", "4294967296", "67108864"]);
+}
+
+#[test]
+fn a_module_over_the_size_limit() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO).option("ModuleSizeLimit = 1000\n");
+    let id = task.id().to_owned();
+    let refusal = task.try_create().err().unwrap();
+    says(&refusal, &["/app.wasm", "more than the limit of 1000"]);
+    the_id_is_usable(&containerd, &id);
+}
+
+#[test]
+fn a_module_over_the_size_limit_that_nobody_set() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO);
+    let file = std::fs::OpenOptions::new().write(true).open(task.bundle().join("rootfs/app.wasm")).unwrap();
+    file.set_len((512 << 20) + 1).unwrap();
+    create_fails(&containerd, task, &["/app.wasm", "more than the limit of 536870912"]);
+}
+
+#[test]
+fn a_config_that_does_not_parse() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO);
+    let id = task.id().to_owned();
+    std::fs::write(task.bundle().join("config.json"), "{\n  \"ociVersion\": 7,\n").unwrap();
+    let refusal = task.try_create_as_written().err().unwrap();
+    says(&refusal, &["config.json", "line"]);
+    the_id_is_usable(&containerd, &id);
+}
+
+#[test]
+fn a_config_that_asks_for_something_unsupported() {
+    let containerd = MockContainerd::start();
+    let unknown = json!([{ "type": "pid" }, { "type": "mount" }, { "type": "weather" }]);
+    let task = containerd.task(guests::HELLO);
+    let task = task.configure(|config| config["linux"]["namespaces"] = unknown);
+    let id = task.id().to_owned();
+    let refusal = task.try_create().err().unwrap();
+    says(&refusal, &["config.json", "weather"]);
+    the_id_is_usable(&containerd, &id);
+}
+
+#[test]
+fn a_config_without_a_command() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO).command(&[]);
+    create_fails(&containerd, task, &["args"]);
+}
+
+#[test]
+fn runtime_options_of_an_unknown_type() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO).options("example.com/weather.v1.Options", b"rain".to_vec());
+    let refusal = create_fails(&containerd, task, &["example.com/weather.v1.Options"]);
+    assert_eq!(refusal.code, Code::INVALID_ARGUMENT, "{refusal}");
+}
+
+#[test]
+fn runtime_options_with_an_unknown_name() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO).option("DaemonPerPot = true\n");
+    create_fails(&containerd, task, &["DaemonPerPot"]);
+}
+
+#[test]
+fn a_wasmedge_section_is_ignored_and_never_executed() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::WASMEDGE_SECTION).create().start();
+    assert_eq!(task.finish(), 0);
+    assert_eq!(task.stdout().so_far(), "hello from wasm\n");
+    assert!(!task.bundle().join("rootfs/native-code-ran").exists());
+}
+
+#[test]
+fn an_elf_file_given_as_a_module_is_never_loaded() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::ELF).command(&["/app.wasm#greet"]);
+    let marker = task.bundle().join("rootfs/native-code-ran");
+    let output = task.bundle().join("stdout");
+    assert!(task.try_create().is_err());
+    assert!(!marker.exists() && !output.exists());
+}

@@ -1,0 +1,178 @@
+//! Confinement: what the process that runs a guest can do and see, looked up from outside.
+
+use std::fs;
+
+use serde_json::json;
+use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, guests};
+
+use crate::signal;
+
+/// A file of the guest's process in `/proc`.
+fn process_file(containerd: &MockContainerd, task: &Task<'_>, name: &str) -> String {
+    let path = containerd.cell().outside(format!("/proc/{}/{name}", task.pid()));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn status(containerd: &MockContainerd, task: &Task<'_>, field: &str) -> String {
+    let status = process_file(containerd, task, "status");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(":"));
+    line.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn sleeping(containerd: &MockContainerd) -> Task<'_> {
+    let seccomp = json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{ "names": ["ptrace", "mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1 }],
+    });
+    let user = json!({ "uid": 1000, "gid": 1001, "additionalGids": [1002], "umask": 63 });
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).configure(|config| {
+        config["process"]["user"] = user;
+        config["process"]["oomScoreAdj"] = json!(500);
+        config["hostname"] = json!("guest");
+        config["linux"]["seccomp"] = seccomp;
+        config["linux"]["resources"]["memory"] = json!({ "limit": 128 << 20 });
+        config["linux"]["resources"]["pids"] = json!({ "limit": 32 });
+    });
+    let task = task.create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    task
+}
+
+#[test]
+fn a_guests_process_has_its_users_rights_and_no_more() {
+    let containerd = MockContainerd::start();
+    let task = sleeping(&containerd);
+    assert_eq!(status(&containerd, &task, "Uid"), "1000 1000 1000 1000");
+    assert_eq!(status(&containerd, &task, "Gid"), "1001 1001 1001 1001");
+    assert_eq!(status(&containerd, &task, "Groups"), "1002");
+    assert_eq!(status(&containerd, &task, "NoNewPrivs"), "1");
+    assert_eq!(status(&containerd, &task, "Seccomp"), "2");
+    let (chown, kill, bind) = (1u64 << 0, 1 << 5, 1 << 10);
+    assert_eq!(status(&containerd, &task, "CapBnd"), format!("{:016x}", chown | kill | bind));
+    for set in ["CapInh", "CapAmb"] {
+        assert_eq!(status(&containerd, &task, set), "0000000000000000", "{set}");
+    }
+    assert!(process_file(&containerd, &task, "limits").contains("Max open files            1024"));
+    assert_eq!(process_file(&containerd, &task, "oom_score_adj"), "500\n");
+    assert_eq!(process_file(&containerd, &task, "root/../app.wasm").is_empty(), false);
+    task.kill(signal::TERM).unwrap();
+    task.finish();
+}
+
+#[test]
+fn a_guests_file_descriptors_are_its_streams_and_its_preopens() {
+    let containerd = MockContainerd::start();
+    let task = sleeping(&containerd);
+    let directory = containerd.cell().outside(format!("/proc/{}/fd", task.pid()));
+    let mut descriptors: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let number: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
+            (number, fs::read_link(entry.path()).unwrap().display().to_string())
+        })
+        .collect();
+    descriptors.sort();
+    let numbers: Vec<_> = descriptors.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers[..3], [0, 1, 2], "{descriptors:?}");
+    assert_eq!(descriptors[0].1, "/dev/null");
+    assert!(descriptors[3..].iter().all(|(_, target)| target == "/"), "only preopens: {descriptors:?}");
+    task.kill(signal::TERM).unwrap();
+    task.finish();
+}
+
+#[test]
+fn a_guests_process_is_in_namespaces_and_cgroups_of_its_own() {
+    let containerd = MockContainerd::start();
+    let task = sleeping(&containerd);
+    let daemon = task.connect().shim_pid;
+    let namespace = |pid: u32, kind: &str| {
+        fs::read_link(containerd.cell().outside(format!("/proc/{pid}/ns/{kind}"))).unwrap()
+    };
+    for kind in ["pid", "mnt", "net", "ipc", "uts"] {
+        assert_ne!(namespace(task.pid(), kind), namespace(daemon, kind), "{kind}");
+    }
+    let cgroups = process_file(&containerd, &task, "cgroup");
+    let own = format!("/{}/{}", containerd.cell().name(), task.id());
+    for controller in ["memory", "pids", "devices", "cpu", "freezer"] {
+        let line =
+            cgroups.lines().find(|line| line.split(':').nth(1).unwrap().split(',').any(|c| c == controller));
+        assert!(line.unwrap().ends_with(&own), "{controller}: {cgroups}");
+    }
+    let limit = fs::read_to_string(format!("/sys/fs/cgroup/memory{own}/memory.limit_in_bytes")).unwrap();
+    assert_eq!(limit.trim(), (128 << 20).to_string());
+    assert_eq!(fs::read_to_string(format!("/sys/fs/cgroup/pids{own}/pids.max")).unwrap().trim(), "32");
+    task.kill(signal::TERM).unwrap();
+    task.finish();
+}
+
+#[test]
+fn the_host_sees_the_guests_own_arguments() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    assert_eq!(process_file(&containerd, &task, "cmdline").trim_end_matches('\0'), "/app.wasm\0sleep");
+    assert_eq!(process_file(&containerd, &task, "comm"), "app.wasm\n");
+    let environment = process_file(&containerd, &task, "environ");
+    assert!(!environment.contains("TTRPC_ADDRESS") && !environment.contains("WASMEDGE"), "{environment}");
+    task.kill(signal::TERM).unwrap();
+    task.finish();
+}
+
+#[test]
+fn masked_and_read_only_paths_are() {
+    let containerd = MockContainerd::start();
+    let masked = containerd.task(guests::PROBE).args(&["cat", "/proc/kcore"]).create().start();
+    masked.wait();
+    masked.try_delete().unwrap();
+    assert_eq!(masked.stdout().to_end(DEADLINE), "", "a masked file is empty");
+    let read_only =
+        containerd.task(guests::PROBE).args(&["write", "/proc/sys/kernel/hostname", "x"]).create().start();
+    assert_eq!(read_only.finish(), 1, "{}", read_only.stderr().so_far());
+}
+
+#[test]
+fn a_guest_sees_its_own_root_and_a_symlink_leads_nowhere_else() {
+    let containerd = MockContainerd::start();
+    let secret = containerd.cell().directory().join("secret");
+    fs::write(&secret, "not for guests").unwrap();
+    let task = containerd.task(guests::PROBE).args(&["cat", "/link"]);
+    let up = "../".repeat(20);
+    let target = format!("{up}{}", secret.display());
+    std::os::unix::fs::symlink(target, task.bundle().join("rootfs/link")).unwrap();
+    let task = task.create().start();
+    assert_eq!(task.finish(), 1);
+    assert_eq!(task.stdout().so_far(), "");
+
+    let list = containerd.task(guests::PROBE).args(&["ls", "/"]).create().start();
+    assert_eq!(list.finish(), 0, "{}", list.stderr().so_far());
+    assert_eq!(list.stdout().so_far(), "app.wasm\ndev\nproc\nsys\n");
+}
+
+#[test]
+fn the_environment_of_a_container_chooses_no_plugin() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO).file(
+        "/plugin/libwasmedgePluginEvil.so",
+        &guests::ELF.bytes().unwrap(),
+        0o755,
+    );
+    let environment = ["WASMEDGE_PLUGIN_PATH=/plugin", "LD_PRELOAD=/plugin/libwasmedgePluginEvil.so"];
+    let task = task.configure(|config| config["process"]["env"] = environment.into()).create().start();
+    assert_eq!(task.finish(), 0);
+    assert_eq!(task.stdout().so_far(), "hello from wasm\n");
+    assert!(!task.bundle().join("rootfs/native-code-ran").exists());
+}
+
+#[test]
+fn a_guest_over_its_memory_limit_is_killed_alone() {
+    let containerd = MockContainerd::start();
+    let limit = json!({ "limit": 32 << 20, "swap": 32 << 20 });
+    let other = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    let greedy = containerd.task(guests::PROBE).args(&["allocate", "200"]);
+    let greedy = greedy.configure(|config| config["linux"]["resources"]["memory"] = limit).create().start();
+    assert_eq!(greedy.finish(), 137);
+    other.stdout().wait_for("sleeping", DEADLINE);
+    other.kill(signal::TERM).unwrap();
+    assert_eq!(other.finish(), 143);
+}

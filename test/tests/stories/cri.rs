@@ -1,0 +1,97 @@
+//! Pods by CRI, with the runtime handler `wasmedge` as `deploy/containerd.toml` configures it.
+
+use wasmedge_shim_tests::{Containerd, Cri, DEADLINE, Image, Pod, finish, guests, part};
+
+const PROBE: &str = "docker.io/library/probe:1";
+const HTTP: &str = "docker.io/library/http:1";
+const BUSYBOX: &str = "docker.io/library/busybox:1";
+
+/// A containerd whose CRI has the images that these stories use.
+fn containerd() -> Containerd {
+    let containerd = Containerd::with_cri();
+    let pause = Image::of_files("pause", "/pause").add(&guests::PAUSE.path(), "/pause");
+    let busybox = part("busybox/bin/busybox");
+    let busybox = ["/bin/sh", "/bin/wget"]
+        .iter()
+        .fold(Image::of_files("busybox", "/bin/sh"), |image, path| image.add(&busybox, path));
+    for image in [pause, busybox, Image::classic(guests::PROBE), Image::classic(guests::HTTP)] {
+        containerd.import_for_cri(&image);
+    }
+    containerd
+}
+
+#[test]
+fn a_pod_has_a_wasm_server_and_a_native_neighbour_that_share_its_network() {
+    let containerd = containerd();
+    let cri = Cri::of(&containerd);
+    let pod = cri.run_pod("wasmedge");
+    let server = pod.run("server", HTTP, &[]);
+    server.wait_for_log("listening on 0.0.0.0:8080");
+    let neighbour = pod.run("neighbour", BUSYBOX, &["-c", "wget -q -O - http://127.0.0.1:8080/pod"]);
+    assert_eq!(neighbour.wait().exit_code, 0, "{}", neighbour.log());
+    assert!(
+        neighbour.log().contains("stdout F hello from wasm, you asked for /pod\n"),
+        "{}",
+        neighbour.log()
+    );
+
+    let url = format!("http://{}:8080/node", pod.address());
+    let mut wget = containerd.cell().command(part("busybox/bin/busybox"));
+    let from_the_node = finish(wget.args(["wget", "-q", "-O", "-", &url]), DEADLINE);
+    from_the_node.success().printing("hello from wasm, you asked for /node\n");
+    server.stop(10);
+    assert_eq!(server.wait().exit_code, 143);
+}
+
+#[test]
+fn logs_exit_codes_and_figures_are_as_the_kubelet_reads_them() {
+    let containerd = containerd();
+    let cri = Cri::of(&containerd);
+    let pod = cri.run_pod("wasmedge");
+    let said = pod.run("said", PROBE, &["say", "to the log"]);
+    assert_eq!(said.wait().exit_code, 0);
+    let log = said.log();
+    let words: Vec<_> = log.trim_end().splitn(4, ' ').collect();
+    assert!(words[0].ends_with('Z') || words[0].contains('+'), "a time first: {log}");
+    assert_eq!(words[1..], ["stdout", "F", "to the log"]);
+
+    let trapped = pod.run("trapped", PROBE, &["trap", "unreachable"]);
+    assert_eq!(trapped.wait().exit_code, 134);
+    assert!(trapped.log().contains("stderr F /app.wasm: trap: unreachable"), "{}", trapped.log());
+    let exited = pod.run("exited", PROBE, &["exit", "3"]);
+    assert_eq!(exited.wait().exit_code, 3);
+
+    let busy = pod.run("busy", PROBE, &["spin"]);
+    busy.wait_for_log("spinning");
+    let (cpu, memory) = busy.figures();
+    assert!(cpu > 0 && memory > 1 << 20, "{cpu} ns, {memory} bytes");
+    busy.stop(0);
+    assert_eq!(busy.wait().exit_code, 137);
+}
+
+#[test]
+fn a_container_that_cannot_start_says_why_and_the_pod_goes_on() {
+    let containerd = containerd();
+    let component = Image::classic(guests::COMPONENT).flag("--no-check");
+    containerd.import_for_cri(&component);
+    let cri = Cri::of(&containerd);
+    let pod = cri.run_pod("wasmedge");
+    let status = pod.try_run("component", component.name(), &[]).err().unwrap();
+    assert!(status.message().contains("component"), "{status}");
+    said_in(&pod);
+}
+
+#[test]
+fn pods_come_and_go() {
+    let containerd = containerd();
+    let cri = Cri::of(&containerd);
+    let pods = [(); 3].map(|()| cri.run_pod("wasmedge"));
+    pods.iter().for_each(said_in);
+}
+
+#[track_caller]
+fn said_in(pod: &Pod<'_>) {
+    let said = pod.run("said", PROBE, &["say", "fine"]);
+    assert_eq!(said.wait().exit_code, 0);
+    assert!(said.log().contains("stdout F fine\n"), "{}", said.log());
+}

@@ -1,0 +1,85 @@
+//! `ctr`: what its flags promise, a Wasm container keeps.
+
+use std::fs;
+
+use wasmedge_shim_tests::{Containerd, DEADLINE, Image, guests};
+
+#[test]
+fn arguments_environment_directory_mounts_and_user() {
+    let containerd = Containerd::start();
+    let shared = containerd.cell().directory().join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("note"), "from the host").unwrap();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let mount = format!("type=bind,src={},dst=/data,options=rbind:rw", shared.display());
+    let run = |flags: &[&str], words: &[&str]| {
+        containerd.container(&image).flags(flags).args(words).run().success()
+    };
+
+    run(&[], &["args", "a", "b c"]).printing("/app.wasm\nargs\na\nb c\n");
+    let environment = run(&["--env", "COLOUR=green"], &["env"]).stdout;
+    assert!(environment.contains("COLOUR=green\n"), "{environment}");
+    run(&["--mount", &mount], &["cat", "/data/note"]).printing("from the host");
+    run(&["--mount", &mount, "--cwd", "/data"], &["cat", "note"]).printing("from the host");
+    run(&["--mount", &mount], &["write", "/data/answer", "from the guest"]);
+    assert_eq!(fs::read_to_string(shared.join("answer")).unwrap(), "from the guest");
+
+    let nobody = containerd.container(&image).flags(&["--mount", &mount, "--user", "65534:65534"]);
+    nobody.args(&["write", "/data/forbidden", "x"]).run().with_code(1);
+    assert!(!shared.join("forbidden").exists());
+}
+
+#[test]
+fn exit_codes_and_signals_come_back_through_ctr() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    containerd.container(&image).args(&["exit", "42"]).run().with_code(42);
+    let trapped = containerd.container(&image).args(&["trap", "memory"]).run().with_code(134);
+    trapped.complaining(&["out of bounds memory access", "trap_memory"]);
+    for (signal, code) in [("SIGTERM", 143), ("SIGINT", 130), ("SIGKILL", 137)] {
+        let container = containerd.container(&image).args(&["sleep"]).attached();
+        container.stdout().wait_for("sleeping", DEADLINE);
+        container.kill(signal);
+        assert_eq!(container.wait(), code, "{signal}");
+    }
+}
+
+#[test]
+fn task_metrics_and_processes_are_listed() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let container = containerd.container(&image).args(&["spin"]).attached();
+    container.stdout().wait_for("spinning", DEADLINE);
+    let metrics = containerd.ctr(&["task", "metrics", container.id()]).success().stdout;
+    assert!(metrics.contains("memory.usage_in_bytes") && metrics.contains("cpuacct.usage"), "{metrics}");
+    let processes = containerd.ctr(&["task", "ps", container.id()]).success().stdout;
+    assert!(processes.contains(&container.pid().to_string()), "{processes}");
+    container.kill("SIGKILL");
+    assert_eq!(container.wait(), 137);
+}
+
+#[test]
+fn a_failure_is_told_in_ctrs_own_output_and_leaves_nothing() {
+    let containerd = Containerd::start();
+    let told = |image: &Image, words: &[&str]| {
+        let image = containerd.import(image);
+        let id = containerd.new_id();
+        containerd.container(&image).id(&id).run().with_code(1).complaining(words);
+        containerd.expect_nothing_left();
+        containerd.container(&image).id(&id).run().with_code(1).complaining(words);
+    };
+    let unchecked = |guest| Image::classic(guest).flag("--no-check");
+    told(&unchecked(guests::COMPONENT), &["/app.wasm", "component", "wasm32-wasip1"]);
+    told(&unchecked(guests::MISSING_IMPORT), &["/app.wasm", "nobody", "provides_this"]);
+    told(&unchecked(guests::START_TRAPS), &["/app.wasm", "unreachable"]);
+    told(&unchecked(guests::TRUNCATED), &["/app.wasm", "truncated"]);
+}
+
+#[test]
+fn a_detached_container_runs_until_it_is_killed() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let id = containerd.container(&image).args(&["sleep"]).detached();
+    assert!(containerd.pid_of(&id) > 0);
+    containerd.ctr(&["task", "kill", "--all", "--signal", "SIGKILL", &id]).success();
+}

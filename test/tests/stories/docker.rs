@@ -1,0 +1,277 @@
+//! Docker 28: what its users do with a container, they do with a Wasm one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use wasmedge_shim_tests::guests::{self, Guest};
+use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually, finish, part};
+
+const STORES: [Store; 2] = [Store::Docker, Store::Containerd];
+
+fn dockerd() -> std::sync::Arc<Dockerd> {
+    Dockerd::shared(Store::Docker)
+}
+
+/// The answer of an HTTP server in the cell, once it answers.
+fn fetch(docker: &Dockerd, url: &str) -> String {
+    eventually(&format!("an answer from {url}"), DEADLINE, || {
+        let mut wget = docker.cell().command(part("busybox/bin/busybox"));
+        let answer = finish(wget.args(["wget", "-T", "2", "-q", "-O", "-", url]), DEADLINE);
+        answer.status.success().then_some(answer.stdout)
+    })
+}
+
+/// A directory with a guest and a Dockerfile.
+fn build_context(docker: &Dockerd, guest: Guest) -> PathBuf {
+    let directory = docker.cell().directory().join(docker.new_name());
+    fs::create_dir(&directory).unwrap();
+    fs::copy(guest.path(), directory.join("app.wasm")).unwrap();
+    let file = "FROM scratch\nCOPY app.wasm /app.wasm\nENV COLOUR=green\nENTRYPOINT [\"/app.wasm\"]\n";
+    fs::write(directory.join("Dockerfile"), file).unwrap();
+    directory
+}
+
+#[test]
+fn hello_runs_on_the_default_bridge_with_either_store() {
+    for store in STORES {
+        let docker = Dockerd::shared(store);
+        let image = docker.load(&Image::classic(guests::HELLO));
+        docker.run(&["--rm", &image]).success().printing("hello from wasm\n");
+    }
+}
+
+#[test]
+fn an_image_from_docker_build_runs_with_either_store() {
+    for store in STORES {
+        let docker = Dockerd::shared(store);
+        let image = docker.build(&build_context(&docker, guests::PROBE), &[]);
+        let environment = docker.run(&["--rm", &image, "env"]).success().stdout;
+        assert!(environment.contains("COLOUR=green\n"), "{environment}");
+    }
+}
+
+#[test]
+fn an_image_for_the_wasm_platform_runs() {
+    let docker = Dockerd::shared(Store::Containerd);
+    let image = docker.build(&build_context(&docker, guests::PROBE), &["--platform=wasip1/wasm"]);
+    docker.run(&["--rm", "--platform=wasip1/wasm", &image, "say", "hi"]).success().printing("hi\n");
+}
+
+#[test]
+fn an_image_whose_layer_is_the_module_runs_from_containerds_store() {
+    let docker = Dockerd::shared(Store::Containerd);
+    let image = docker.load(&Image::layer(guests::PROBE).named("probe-layer"));
+    docker.run(&["--rm", "--platform=wasip1/wasm", &image, "say", "hi"]).success().printing("hi\n");
+}
+
+#[test]
+fn the_alias_of_the_deployed_configuration_is_a_runtime() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::HELLO));
+    docker.docker(&["run", "--rm", "--runtime=wasmedge", &image]).success().printing("hello from wasm\n");
+}
+
+#[test]
+fn arguments_environment_volume_directory_and_user() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let shared = docker.cell().directory().join(docker.new_name());
+    fs::create_dir(&shared).unwrap();
+    fs::write(shared.join("note"), "from the host").unwrap();
+    let volume = format!("--volume={}:/data", shared.display());
+    let run =
+        |flags: &[&str], words: &[&str]| docker.run(&[&["--rm"], flags, &[image.as_str()], words].concat());
+
+    run(&[], &["args", "one", "two words"]).success().printing("/app.wasm\nargs\none\ntwo words\n");
+    let environment = run(&["-e", "SIZE=7"], &["env"]).success().stdout;
+    assert!(environment.contains("SIZE=7\n"), "{environment}");
+    run(&[&volume], &["cat", "/data/note"]).success().printing("from the host");
+    run(&[&volume, "-w", "/data"], &["cat", "note"]).success().printing("from the host");
+    run(&[&volume], &["write", "/data/answer", "from the guest"]).success();
+    assert_eq!(fs::read_to_string(shared.join("answer")).unwrap(), "from the guest");
+    run(&[&volume, "-u", "65534"], &["write", "/data/forbidden", "x"]).with_code(1);
+    run(&["--read-only"], &["write", "/forbidden", "x"]).with_code(1);
+}
+
+#[test]
+fn standard_input_is_piped_in() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let input = docker.cell().directory().join(docker.new_name());
+    fs::write(&input, "typed\n").unwrap();
+    let mut run =
+        docker.command(&["run", "--rm", "-i", "--runtime=io.containerd.wasmedge.v1", &image, "echo"]);
+    finish(run.stdin(fs::File::open(input).unwrap()), DEADLINE).success().printing("typed\n");
+}
+
+#[test]
+fn exit_codes_are_the_guests_and_inspect_knows_them() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let code_of = |words: &[&str], code: i32| {
+        let name = docker.new_name();
+        let run = docker.run(&[&["--name", &name, &image], words].concat()).with_code(code);
+        assert_eq!(docker.inspect(&name)["State"]["ExitCode"], code);
+        docker.remove(&name);
+        run
+    };
+    code_of(&["exit", "0"], 0);
+    code_of(&["exit", "42"], 42);
+    code_of(&["trap", "memory"], 134).complaining(&["out of bounds memory access", "trap_memory"]);
+
+    let name = docker.detached(&[&image, "sleep"]);
+    docker.docker(&["kill", "--signal=INT", &name]).success();
+    docker.docker(&["wait", &name]).success().printing("130\n");
+    docker.remove(&name);
+}
+
+#[test]
+fn stop_is_quick_and_kill_kills() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    for (verb, code) in [("stop", 143), ("kill", 137)] {
+        let name = docker.detached(&[&image, "sleep"]);
+        docker.follow(&name).wait_for("sleeping", DEADLINE);
+        let begun = Instant::now();
+        docker.docker(&[verb, &name]).success();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{verb}: {:?}", begun.elapsed());
+        docker.docker(&["wait", &name]).success().printing(&format!("{code}\n"));
+        assert_eq!(docker.inspect(&name)["State"]["ExitCode"], code);
+        docker.remove(&name);
+    }
+}
+
+#[test]
+fn a_running_container_can_be_removed_by_force() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let name = docker.detached(&[&image, "spin"]);
+    docker.remove(&name);
+    assert_ne!(docker.docker(&["inspect", &name]).code(), 0);
+}
+
+#[test]
+fn logs_are_followed_while_the_guest_runs() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let name = docker.detached(&[&image, "sleep"]);
+    let log = docker.follow(&name);
+    log.wait_for("sleeping", DEADLINE);
+    docker.docker(&["kill", &name]).success();
+    assert_eq!(log.to_end(DEADLINE), "sleeping\n");
+    docker.remove(&name);
+}
+
+#[test]
+fn a_container_runs_again_after_it_has_ended() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::HELLO));
+    let name = docker.new_name();
+    docker.run(&["--name", &name, &image]).success();
+    docker.docker(&["start", "--attach", &name]).success().printing("hello from wasm\n");
+    docker.docker(&["logs", &name]).success().printing("hello from wasm\nhello from wasm\n");
+    docker.remove(&name);
+}
+
+#[test]
+fn a_published_port_reaches_the_server_inside() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::HTTP));
+    let name = docker.detached(&["--publish=8080:8080", &image]);
+    docker.follow(&name).wait_for("listening", DEADLINE);
+    assert_eq!(fetch(&docker, "http://127.0.0.1:8080/hi"), "hello from wasm, you asked for /hi\n");
+    docker.docker(&["stop", &name]).success();
+    assert_eq!(docker.inspect(&name)["State"]["ExitCode"], 143);
+    docker.remove(&name);
+}
+
+#[test]
+fn containers_of_a_network_find_each_other_by_name() {
+    let docker = dockerd();
+    let [http, client] = [guests::HTTP, guests::CLIENT].map(|guest| docker.load(&Image::classic(guest)));
+    let network = docker.new_name();
+    docker.docker(&["network", "create", &network]).success();
+    let on = format!("--network={network}");
+    let server = docker.detached(&[&on, "--network-alias=the-server", &http]);
+    docker.follow(&server).wait_for("listening", DEADLINE);
+    let answer = docker.run(&["--rm", &on, &client, "the-server", "8080", "/by/name"]);
+    answer.success().printing("hello from wasm, you asked for /by/name\n");
+    docker.remove(&server);
+    docker.docker(&["network", "rm", &network]).success();
+}
+
+#[test]
+fn no_network_and_the_hosts_network() {
+    let docker = dockerd();
+    let [probe, http] = [guests::PROBE, guests::HTTP].map(|guest| docker.load(&Image::classic(guest)));
+    docker.run(&["--rm", "--network=none", &probe, "connect", "192.0.2.1", "80", "x"]).with_code(1);
+    let server = docker.detached(&["--network=host", &http]);
+    docker.follow(&server).wait_for("listening", DEADLINE);
+    assert_eq!(fetch(&docker, "http://127.0.0.1:8080/host"), "hello from wasm, you asked for /host\n");
+    docker.remove(&server);
+}
+
+#[test]
+fn top_shows_the_guests_arguments_and_stats_its_figures() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let name = docker.detached(&[&image, "spin"]);
+    docker.follow(&name).wait_for("spinning", DEADLINE);
+    let top = docker.docker(&["top", &name]).success().stdout;
+    assert!(top.contains("/app.wasm spin"), "{top}");
+    let stats = docker
+        .docker(&["stats", "--no-stream", "--format={{.CPUPerc}} {{.MemUsage}}", &name])
+        .success()
+        .stdout;
+    assert!(!stats.starts_with("0.00%") && !stats.contains(" 0B /"), "{stats}");
+    docker.remove(&name);
+}
+
+#[test]
+fn a_native_container_runs_under_the_same_runtime() {
+    let docker = dockerd();
+    let image = Image::of_files("native", "/bin/sh").add(&part("busybox/bin/busybox"), "/bin/sh");
+    let image = docker.load(&image);
+    docker.run(&["--rm", &image, "-c", "echo native; exit 3"]).with_code(3).printing("native\n");
+}
+
+/// `docker run` of an image that cannot run, twice under the same name.
+#[track_caller]
+fn refused(docker: &Dockerd, words: &[&str], code: i32, says: &[&str]) {
+    let name = docker.new_name();
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let failed: Finished = docker.run(&[&["--rm", "--name", &name], words].concat());
+        failed.with_code(code).complaining(says).printing("");
+        assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
+    }
+    assert_ne!(docker.docker(&["inspect", &name]).code(), 0, "nothing is left of {name}");
+}
+
+#[test]
+fn a_bad_image_is_refused_with_dockers_codes_and_our_words() {
+    let docker = dockerd();
+    let hello = docker.load(&Image::classic(guests::HELLO));
+    refused(
+        &docker,
+        &["--entrypoint=/missing.wasm", &hello],
+        127,
+        &["/missing.wasm", "no such file or directory"],
+    );
+    refused(&docker, &["--entrypoint=missing", &hello], 127, &["missing", "executable file not found"]);
+    refused(&docker, &["--entrypoint=/etc", &hello], 126, &["/etc", "is a directory"]);
+    let secret = docker.cell().directory().join(docker.new_name());
+    fs::write(&secret, guests::HELLO.bytes().unwrap()).unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let volume = format!("--volume={}:/secret.wasm", secret.display());
+    let words = ["--user=1000", &volume, "--entrypoint=/secret.wasm", &hello];
+    refused(&docker, &words, 126, &["/secret.wasm", "permission denied"]);
+
+    let load = |guest: Guest| docker.load(&Image::classic(guest).flag("--no-check"));
+    refused(&docker, &[&load(guests::COMPONENT)], 125, &["/app.wasm", "component", "wasm32-wasip1"]);
+    refused(&docker, &[&load(guests::EMPTY)], 125, &["/app.wasm", "empty"]);
+    refused(&docker, &[&load(guests::MISSING_IMPORT)], 125, &["/app.wasm", "nobody", "provides_this"]);
+    refused(&docker, &[&load(guests::EXPORTS)], 125, &["/app.wasm", "_start", "greet"]);
+    refused(&docker, &["--memory=64m", &load(guests::BIG_MEMORY)], 125, &["/app.wasm", "memory"]);
+}

@@ -1,0 +1,93 @@
+//! `wasmedge-engine`: a module tried without containerd.
+
+use std::path::Path;
+use std::process::Command;
+
+use wasmedge_shim_tests::guests::{self, Guest};
+use wasmedge_shim_tests::{DEADLINE, Finished, finish, product};
+
+fn engine(words: &[&str]) -> Finished {
+    finish(Command::new(product("bin/wasmedge-engine")).args(words), DEADLINE)
+}
+
+fn run(guest: Guest, flags: &[&str], words: &[&str]) -> Finished {
+    let path = guest.path().display().to_string();
+    engine(&[&["run"], flags, &[&path], words].concat())
+}
+
+#[test]
+fn a_module_runs_with_its_arguments_and_exit_code() {
+    run(guests::HELLO, &[], &[]).success().printing("hello from wasm\n");
+    run(guests::TEXT, &[], &[]).success().printing("hello from text\n");
+    run(guests::PROBE, &[], &["exit", "42"]).with_code(42);
+    run(guests::PROBE, &["--env", "A=b"], &["env"]).success().printing("A=b\n");
+}
+
+#[test]
+fn an_export_runs_by_its_name() {
+    let module = format!("{}#greet", guests::EXPORTS.path().display());
+    engine(&["run", &module]).success().printing("greet\n");
+}
+
+#[test]
+fn a_module_sees_the_directories_that_it_is_given_and_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("note"), "text").unwrap();
+    let given = format!("{}:/data", directory.path().display());
+    run(guests::PROBE, &["--dir", &given], &["cat", "/data/note"]).success().printing("text");
+    run(guests::PROBE, &[], &["cat", "/etc/passwd"]).with_code(1);
+}
+
+#[test]
+fn a_symlink_does_not_lead_out_of_a_directory_that_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", directory.path().join("absolute")).unwrap();
+    std::os::unix::fs::symlink("../../../../../../etc/passwd", directory.path().join("relative")).unwrap();
+    let given = format!("{}:/data", directory.path().display());
+    for link in ["/data/absolute", "/data/relative", "/data/../../etc/passwd"] {
+        run(guests::PROBE, &["--dir", &given], &["cat", link]).with_code(1).printing("");
+    }
+}
+
+#[test]
+fn a_trap_is_134_and_names_its_function() {
+    run(guests::NAMED_TRAP, &[], &[]).with_code(134).complaining(&["trap: unreachable", "inner_function"]);
+}
+
+#[test]
+fn what_cannot_run_is_told_with_its_file_and_cause() {
+    let fails = |guest: Guest, words: &[&str]| {
+        let failed = run(guest, &[], &[]).complaining(words).complaining(&[guest.name]);
+        assert_ne!(failed.code(), 0);
+        assert_eq!(failed.stdout, "", "an error is not output");
+    };
+    fails(guests::COMPONENT, &["component", "wasm32-wasip1"]);
+    fails(guests::EMPTY, &["empty"]);
+    fails(guests::TRUNCATED, &["truncated"]);
+    fails(guests::MISSING_IMPORT, &["nobody", "provides_this"]);
+    fails(guests::ELF, &["ELF"]);
+    let missing = engine(&["run", "/no/such.wasm"]);
+    assert_ne!(missing.code(), 0);
+    missing.complaining(&["/no/such.wasm", "No such file"]);
+}
+
+#[test]
+fn an_elf_file_named_wasm_is_never_loaded() {
+    let failed = run(guests::ELF, &[], &[]).printing("");
+    assert_ne!(failed.code(), 0);
+    assert!(!Path::new("/native-code-ran").exists());
+}
+
+#[test]
+fn a_wasmedge_section_is_never_executed() {
+    run(guests::WASMEDGE_SECTION, &[], &[]).success().printing("hello from wasm\n");
+}
+
+#[test]
+fn help_tells_of_each_verb() {
+    engine(&["--help"]).success();
+    for verb in ["run", "pack"] {
+        let help = engine(&[verb, "--help"]).success();
+        assert!(help.stdout.contains("Usage:"), "{help}");
+    }
+}

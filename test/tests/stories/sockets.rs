@@ -1,0 +1,100 @@
+//! Sockets: guests listen, accept, connect, use UDP and resolve names by WasmEdge's socket extensions.
+//! Containers in the host's network are reached from the cell they are in.
+
+use std::fs;
+use std::path::PathBuf;
+
+use wasmedge_shim_tests::{Cell, Containerd, DEADLINE, Finished, Image, finish, guests, part};
+
+const HOST: &[&str] = &["--net-host"];
+
+fn busybox(cell: &Cell, words: &[&str]) -> Finished {
+    finish(cell.command(part("busybox/bin/busybox")).args(words), DEADLINE)
+}
+
+/// A mount that gives a container this text as a file.
+fn file_mount(containerd: &Containerd, destination: &str, text: &str) -> String {
+    let source: PathBuf = containerd.cell().directory().join(destination.replace('/', "-"));
+    fs::write(&source, text).unwrap();
+    format!("type=bind,src={},dst={destination},options=rbind:ro", source.display())
+}
+
+#[test]
+fn an_unpatched_hyper_server_answers() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::HTTP));
+    let server = containerd.container(&image).flags(HOST).attached();
+    server.stdout().wait_for("listening on 0.0.0.0:8080", DEADLINE);
+    for _ in 0..20 {
+        let answer =
+            busybox(containerd.cell(), &["wget", "-q", "-O", "-", "http://127.0.0.1:8080/some/path"]);
+        answer.success().printing("hello from wasm, you asked for /some/path\n");
+    }
+    server.kill("SIGTERM");
+    assert_eq!(server.wait(), 143);
+}
+
+#[test]
+fn a_client_of_the_standard_library_reaches_a_server_by_name() {
+    let containerd = Containerd::start();
+    let [http, client] =
+        [guests::HTTP, guests::CLIENT].map(|guest| containerd.import(&Image::classic(guest)));
+    let server = containerd.container(&http).flags(HOST).attached();
+    server.stdout().wait_for("listening", DEADLINE);
+    let hosts = file_mount(&containerd, "/etc/hosts", "127.0.0.1 the-server\n");
+    let client = containerd.container(&client).flags(HOST).flags(&["--mount", &hosts]);
+    let answer = client.args(&["the-server", "8080", "/by/name"]).run();
+    answer.success().printing("hello from wasm, you asked for /by/name\n");
+    server.kill("SIGTERM");
+    server.wait();
+}
+
+#[test]
+fn a_server_in_c_echoes() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::C_SERVER));
+    let server = containerd.container(&image).flags(HOST).attached();
+    server.stdout().wait_for("listening on 0.0.0.0:9000", DEADLINE);
+    let busybox = part("busybox/bin/busybox").display().to_string();
+    let script = format!("(echo over tcp; {busybox} sleep 0.2) | {busybox} nc 127.0.0.1 9000");
+    containerd.cell().run(&["sh", "-c", &script]).success().printing("over tcp\n");
+    server.kill("SIGTERM");
+    assert_eq!(server.wait(), 143);
+}
+
+#[test]
+fn tcp_and_udp_go_from_guest_to_guest() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let probe = |words: &[&str]| containerd.container(&image).flags(HOST).args(words);
+    let tcp = probe(&["listen", "7000"]).attached();
+    tcp.stdout().wait_for("listening", DEADLINE);
+    probe(&["connect", "127.0.0.1", "7000", "over tcp"]).run().success().printing("over tcp\n");
+    tcp.kill("SIGKILL");
+    tcp.wait();
+
+    let udp = probe(&["udp-echo", "7001"]).attached();
+    udp.stdout().wait_for("listening", DEADLINE);
+    probe(&["udp-ask", "127.0.0.1", "7001", "over udp"]).run().success().printing("over udp\n");
+    udp.kill("SIGKILL");
+    udp.wait();
+}
+
+#[test]
+fn names_come_from_the_containers_own_files() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let hosts = file_mount(&containerd, "/etc/hosts", "192.0.2.7 only-here\n");
+    let found =
+        containerd.container(&image).flags(&["--mount", &hosts]).args(&["resolve", "only-here"]).run();
+    found.success().printing("192.0.2.7\n");
+    containerd.container(&image).args(&["resolve", "only-here"]).run().with_code(1);
+}
+
+#[test]
+fn a_connection_that_is_refused_is_an_error_to_the_guest() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let refused = containerd.container(&image).flags(HOST).args(&["connect", "127.0.0.1", "1", "x"]).run();
+    refused.with_code(1).complaining(&["efused"]);
+}
