@@ -140,6 +140,12 @@ impl Config {
         Cgroup::at(&path, systemd)
     }
 
+    /// The most memory that the container may use, in bytes.
+    pub(crate) fn memory_limit(&self) -> Option<i64> {
+        let resources = self.spec.linux().as_ref()?.resources().as_ref()?;
+        resources.memory().as_ref()?.limit().filter(|limit| *limit > 0)
+    }
+
     /// Whether the container has process ids of its own, so that the kernel ends all with the first.
     pub(crate) fn has_pid_namespace(&self) -> bool {
         use oci_spec::runtime::LinuxNamespaceType::Pid;

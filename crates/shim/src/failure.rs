@@ -35,6 +35,11 @@ impl Failure {
         Self::new(Code::UNIMPLEMENTED, anyhow::anyhow!("{what} is not implemented"))
     }
 
+    /// Whether nobody could say whose fault it is.
+    pub(crate) fn is_unexplained(&self) -> bool {
+        self.code == Code::UNKNOWN
+    }
+
     #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
         self.code

@@ -18,7 +18,7 @@ use super::rootfs::Mount;
 use super::stdio::{self, Opened, Streams};
 use super::strays::Strays;
 use super::{Daemon, logging, rootfs};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Config};
 use crate::cgroup::Cgroup;
 use crate::failure::{Failure, OrFail, Result};
 use crate::options::RuntimeOptions;
@@ -117,7 +117,8 @@ impl Daemon {
             layer: layer.as_ref().map(|layer| layer.digest.clone()),
             module_size_limit: options.module_size_limit,
         };
-        let (pid, replies) = self.ask(&asked, &opened, layer.as_ref(), trail).await?;
+        let asking = self.ask(&asked, &opened, layer.as_ref(), trail).await;
+        let (pid, replies) = asking.map_err(|failure| self.or_out_of_memory(failure, &config))?;
         *container.kept() = kept;
         self.adopt(container, pid, config, cgroup, replies)
     }
@@ -151,10 +152,25 @@ impl Daemon {
                     return Err(anyhow::anyhow!("the engine says that it runs what is not created").into());
                 }
                 None if attempt == 1 && zygote.is_over() => {}
-                None => return Err(death(trail)),
+                None => {
+                    return Err(anyhow::anyhow!("the engine process died while it made the container").into());
+                }
             }
         }
         Err(anyhow::anyhow!("the engine died").into())
+    }
+
+    /// A process that the kernel killed for want of memory cannot say so. libcontainer has removed the cgroup that
+    /// counted it by the time that it reports the failure, so the kill itself has to do as a witness.
+    fn or_out_of_memory(&self, failure: Failure, config: &Config) -> Failure {
+        match config.memory_limit() {
+            Some(limit) if failure.is_unexplained() && self.reaper.has_seen_a_kill() => {
+                let said =
+                    format!("out of memory: the container's limit of {limit} bytes does not hold its module");
+                Failure::new(Code::RESOURCE_EXHAUSTED, anyhow::anyhow!("{failure}").context(said))
+            }
+            _ => failure,
+        }
     }
 
     /// Removes every trace, so that the same id can be used again at once.
@@ -171,17 +187,5 @@ impl Daemon {
             Err(error) => log::error!(target: container.id(), "undoing the create: {error:#}"),
         }
         self.unregister(container);
-    }
-}
-
-/// What to say of an engine process that ended without a word.
-fn death(trail: &Trail) -> Failure {
-    match trail.cgroup.as_ref().map_or(0, Cgroup::oom_kills) {
-        0 => anyhow::anyhow!("the engine process died while it made the container").into(),
-        _ => {
-            let error =
-                anyhow::anyhow!("out of memory: the container's memory limit is too small for its module");
-            Failure::new(Code::RESOURCE_EXHAUSTED, error)
-        }
     }
 }

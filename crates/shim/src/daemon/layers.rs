@@ -139,7 +139,7 @@ mod tests {
         let (linux, wasm, unknown) =
             (of("linux", "amd64", "l"), of("wasip1", "wasm", "w"), of("unknown", "unknown", "u"));
         assert_eq!(digest(&[linux.clone(), wasm, unknown.clone()]), Some("w".into()));
-        assert_eq!(digest(&[linux.clone()]), Some("l".into()));
+        assert_eq!(digest(std::slice::from_ref(&linux)), Some("l".into()));
         assert_eq!(digest(&[linux, unknown]), None);
     }
 }

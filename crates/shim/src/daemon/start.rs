@@ -61,11 +61,9 @@ impl Daemon {
         notify(container.bundle()).context("starting the container")?;
         match tokio::time::timeout(PATIENCE, made.replies.receive()).await {
             Ok(Ok(Some(Reply::Failed(failure)))) => return Err(failure.into()),
-            Ok(Ok(None)) => {
-                return Err(anyhow::anyhow!("the container's process ended before its guest ran").into());
-            }
             Ok(Err(error)) => return Err(anyhow::Error::from(error).context("hearing the engine").into()),
-            Ok(Ok(Some(Reply::Running | Reply::Created { .. }))) => {}
+            // A native program closes the channel by being executed.
+            Ok(Ok(Some(Reply::Running | Reply::Created { .. }) | None)) => {}
             Err(_) => log::warn!(target: container.id(), "the guest takes long to start"),
         }
         let state = hooks::State {

@@ -37,10 +37,11 @@ impl Strays {
         let this = std::process::id();
         let Ok(processes) = fs::read_dir("/proc") else { return false };
         let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let strays = pids.filter(|pid| pid.unsigned_abs() != this && self.is_held_by(*pid));
-        strays
-            .filter_map(Pid::from_raw)
-            .fold(false, |any, pid| kill_process(pid, Signal::KILL).is_ok() || any)
+        let mut found = false;
+        for pid in pids.filter(|pid| pid.unsigned_abs() != this && self.is_held_by(*pid)) {
+            found |= Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok());
+        }
+        found
     }
 
     fn is_held_by(&self, pid: i32) -> bool {

@@ -17,6 +17,7 @@ use crate::rendezvous::Rendezvous;
 
 /// Serves until there is nothing left to serve.
 pub(crate) fn daemon(invocation: &Invocation) -> Result<()> {
+    close_inherited();
     let pipe = std::io::stdout().as_fd().try_clone_to_owned().context("keeping the ready pipe")?;
     let pipe = Cell::new(Some(File::from(pipe)));
     // Heard by `start`, unless it has given up; closed with the first word.
@@ -26,6 +27,16 @@ pub(crate) fn daemon(invocation: &Invocation) -> Result<()> {
         say(&format!("{error:#}"));
     }
     served
+}
+
+/// Closes what containerd itself has inherited from whoever started it, and passes on without knowing.
+fn close_inherited() {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
+    let fds: Vec<i32> = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in fds.into_iter().filter(|fd| *fd > 2) {
+        // The listing's own descriptor is among them, and closed already.
+        let _ = nix::unistd::close(fd);
+    }
 }
 
 fn listener() -> Result<UnixListener> {
