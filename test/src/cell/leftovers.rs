@@ -1,26 +1,48 @@
 //! Leftovers: what is still in a cell when all its containers are gone, and should not be.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Cell;
-use crate::eventually;
+use crate::{DEADLINE, eventually, finish};
 
 /// Directories that must be empty when no container is left.
 const STATE: [&str; 2] = ["/run/containerd-shim-wasmedge", "/run/libcontainer"];
 
 impl Cell {
     /// Panics with a list unless everything that containers brought into the cell is gone by the deadline:
-    /// processes, mounts, cgroups, sockets, state directories, and the entries of `also`.
+    /// processes, mounts, cgroups, sockets, state directories, and the entries of `also`. An idle daemon,
+    /// which would stay a while for the next container, is asked to leave.
     #[track_caller]
     pub fn expect_nothing_left(&self, also: &[PathBuf], deadline: Duration) {
         let end = Instant::now() + deadline;
         eventually("looking for leftovers", deadline * 2, || {
+            self.dismiss_idle_daemons();
             let left = self.leftovers(also);
             assert!(left.is_empty() || Instant::now() < end, "left behind:\n  {}", left.join("\n  "));
             left.is_empty().then_some(())
         });
+    }
+
+    /// Tells every daemon to leave, as systemd would. One that has a container stays.
+    pub fn dismiss_idle_daemons(&self) {
+        // A daemon also stays if its address was given to somebody a moment ago, who may be on the way: that
+        // moment is the lock's modification time.
+        for lock in entries(&self.outside(STATE[0])).iter().map(|directory| directory.join("lock")) {
+            let _ = OpenOptions::new()
+                .write(true)
+                .open(lock)
+                .and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH));
+        }
+        let daemons = self
+            .processes_named("containerd-shim-wasmedge-v1")
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        if !daemons.is_empty() {
+            let _ = finish(self.command("kill").arg("-TERM").args(daemons), DEADLINE);
+        }
     }
 
     fn leftovers(&self, also: &[PathBuf]) -> Vec<String> {

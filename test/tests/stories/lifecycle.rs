@@ -103,7 +103,7 @@ fn the_shim_mounts_the_root_filesystem_and_takes_it_away_again() {
     std::fs::create_dir_all(&layer).unwrap();
     std::fs::write(layer.join("app.wasm"), guests::HELLO.bytes().unwrap()).unwrap();
     let task = containerd.bare_task().command(&["/app.wasm"]);
-    let task = task.rootfs("bind", &layer.display().to_string(), &["rbind", "ro"]).create();
+    let task = task.rootfs("bind", &layer.display().to_string(), &["rbind"]).create();
     let rootfs = task.bundle().join("rootfs").display().to_string();
     assert!(containerd.cell().mounts().contains(&rootfs), "{:?}", containerd.cell().mounts());
     let task = task.start();
