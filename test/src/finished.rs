@@ -17,8 +17,10 @@ pub struct Finished {
     pub command: String,
     /// How it ended.
     pub status: ExitStatus,
-    /// Its standard output.
+    /// Its standard output, as text.
     pub stdout: String,
+    /// Its standard output, as it came.
+    pub bytes: Vec<u8>,
     /// Its standard error.
     pub stderr: String,
 }
@@ -62,7 +64,7 @@ impl Finished {
 
 impl fmt::Display for Finished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { command, status, stdout, stderr } = self;
+        let Self { command, status, stdout, stderr, .. } = self;
         write!(f, "{command}\n{status}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
     }
 }
@@ -83,11 +85,12 @@ pub fn finish(command: &mut Command, deadline: Duration) -> Finished {
     if !ended_within(&child, deadline) {
         let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
         let _ = child.wait();
-        let said = [stdout, stderr].map(|reader| reader.join().unwrap());
+        let said = [stdout, stderr].map(|reader| text(&reader.join().unwrap()));
         panic!("not over within {deadline:?}: {line}\n--- stdout\n{}\n--- stderr\n{}", said[0], said[1]);
     }
     let status = child.wait().unwrap();
-    Finished { command: line, status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    let bytes = stdout.join().unwrap();
+    Finished { command: line, status, stdout: text(&bytes), bytes, stderr: text(&stderr.join().unwrap()) }
 }
 
 /// Waits for a child without reaping it.
@@ -104,11 +107,15 @@ fn line_of(command: &Command) -> String {
     words[start..].iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-fn reading(from: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+fn reading(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     let mut from = from.expect("piped");
     thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
+        bytes
     })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -27,8 +27,13 @@ impl<'a> CtrRun<'a> {
         }
     }
 
-    /// What follows the image's entrypoint.
-    pub fn args(mut self, words: &[&str]) -> Self {
+    /// What follows the module, `/app.wasm`; ctr wants to be told the whole command.
+    pub fn args(self, words: &[&str]) -> Self {
+        self.command_line(&[&["/app.wasm"], words].concat())
+    }
+
+    /// The whole command, in place of the image's.
+    pub fn command_line(mut self, words: &[&str]) -> Self {
         self.words = words.iter().map(|&word| word.to_owned()).collect();
         self
     }

@@ -70,5 +70,5 @@ fn last_line_says(task: &Task<'_>, words: &[&str]) {
     let text = task.stderr().so_far();
     let line = text.lines().last().unwrap_or_default();
     assert!(words.iter().all(|word| line.contains(word)), "{words:?} expected in the last line of\n{text}");
-    assert_eq!(text.matches("trap:").count(), 1, "one line tells of it:\n{text}");
+    assert_eq!(text.matches("trap: ").count(), 1, "one line tells of it:\n{text}");
 }

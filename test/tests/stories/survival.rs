@@ -26,7 +26,7 @@ fn a_zygote_that_dies_takes_no_container_with_it_and_is_replaced() {
     }
     let other = containerd.task(guests::HELLO).create().start();
     assert_eq!(other.finish(), 0);
-    task.type_in("still here");
+    task.type_in("still here\n");
     task.stdout().wait_for("still here", DEADLINE);
     task.close_input();
     assert_eq!(task.finish(), 0);
@@ -40,7 +40,7 @@ fn after_a_daemons_death_the_delete_verb_cleans_up_and_a_new_daemon_serves() {
     containerd.cell().run(&["kill", "-KILL", &task.connect().shim_pid.to_string()]).success();
 
     let answer = containerd.verb("delete", task.id(), task.bundle()).success();
-    let answer = api::DeleteResponse::parse_from_bytes(answer.stdout.as_bytes()).unwrap();
+    let answer = api::DeleteResponse::parse_from_bytes(&answer.bytes).unwrap();
     assert_eq!(answer.exit_status, 137);
     eventually("the container is gone", DEADLINE, || {
         (!containerd.cell().process_ids().contains(&(task.pid() as i32))).then_some(())

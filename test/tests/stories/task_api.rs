@@ -35,13 +35,12 @@ fn the_bootstrap_of_containerd_2_3_is_answered_in_its_own_form() {
     };
     let input = parameters.write_to_bytes().unwrap();
     let answer = containerd.verb_with_input("start", task.id(), task.bundle(), &input).success();
-    let answer = BootstrapResult::parse_from_bytes(answer.stdout.as_bytes()).unwrap();
+    let answer = BootstrapResult::parse_from_bytes(&answer.bytes).unwrap();
     assert_eq!((answer.version, answer.protocol.as_str()), (3, "ttrpc"));
 
-    let task = task.create().start();
-    assert_eq!(task.finish(), 0);
-    let daemon = containerd.cell().outside(answer.address.strip_prefix("unix://").unwrap());
-    assert!(!daemon.exists(), "the old form found the same daemon, which has left by now");
+    let old = MockContainerd::address_in(&containerd.verb("start", task.id(), task.bundle()).success());
+    assert_eq!(answer.address, old, "old and new find the same daemon");
+    assert_eq!(task.create().start().finish(), 0);
 }
 
 #[test]
@@ -101,7 +100,8 @@ fn what_comes_later_is_refused_by_its_name() {
 fn refuses_by_name(task: &Task<'_>, method: &str, request: &impl Message) {
     let refusal = task.call::<_, api::Empty>(method, request).unwrap_err();
     assert_eq!(refusal.code, Code::UNIMPLEMENTED, "{method}: {refusal}");
-    assert!(refusal.message.to_lowercase().contains(&method.to_lowercase()), "{method}: {refusal}");
+    let plain = refusal.message.to_lowercase().replace('_', "");
+    assert!(plain.contains(&method.to_lowercase()), "{method}: {refusal}");
 }
 
 #[test]
