@@ -24,6 +24,9 @@ use crate::failure::{Failure, OrFail, Result};
 use crate::options::RuntimeOptions;
 use crate::remains;
 
+/// How many zygotes may die of a request, or beside it, before it is given up.
+const ATTEMPTS: u32 = 3;
+
 /// What containerd asks for.
 #[derive(Debug)]
 pub(super) struct CreateRequest {
@@ -132,10 +135,10 @@ impl Daemon {
         trail: &mut Trail,
     ) -> Result<(i32, AsyncChannel)> {
         let request = Request::Create(create.clone());
-        for attempt in 1.. {
+        for _ in 0..ATTEMPTS {
             let (replies, theirs) = AsyncChannel::pair().context("making a channel")?;
             let theirs = OwnedFd::from(theirs);
-            trail.strays = Some(Strays::holding(&theirs)?);
+            let strays = trail.strays.insert(Strays::holding(&theirs)?).clone();
             let fds = CreateFds {
                 reply: theirs.as_fd(),
                 stdin: opened.stdin.as_fd(),
@@ -143,7 +146,7 @@ impl Daemon {
                 stderr: opened.stderr.as_fd(),
                 layer: layer.map(|layer| layer.module.as_fd()),
             };
-            let zygote = self.zygote.send(&request, &fds.as_array()).await?;
+            let mut zygote = self.zygote.send(&request, &fds.as_array()).await?;
             drop(theirs);
             match replies.receive().await.context("hearing the engine")? {
                 Some(Reply::Created { pid }) => return Ok((pid, replies)),
@@ -151,13 +154,14 @@ impl Daemon {
                 Some(Reply::Running) => {
                     return Err(anyhow::anyhow!("the engine says that it runs what is not created").into());
                 }
-                None if attempt == 1 && zygote.is_over() => {}
-                None => {
-                    return Err(anyhow::anyhow!("the engine process died while it made the container").into());
+                None if zygote.ends().await => {
+                    strays.kill();
+                    let _ = std::fs::remove_dir_all(create.state.join(&create.id));
                 }
+                None => break,
             }
         }
-        Err(anyhow::anyhow!("the engine died").into())
+        Err(anyhow::anyhow!("the engine process died while it made the container").into())
     }
 
     /// A process that the kernel killed for want of memory cannot say so. libcontainer has removed the cgroup that

@@ -5,17 +5,19 @@
 use std::io::{BufRead, BufReader};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use wasmedge_messages::{ChannelError, Request, ZYGOTE_CHANNEL_FD};
 
 use super::channel::AsyncChannel;
 use super::reaper::Reaper;
 use crate::engine::Engine;
+
+/// The longest that a process takes to die once it has closed its files.
+const DYING: Duration = Duration::from_millis(200);
 
 /// The zygote of this daemon, running or not.
 #[derive(Debug)]
@@ -32,12 +34,17 @@ struct Running {
 }
 
 /// Whether the process that took a request is still there to serve it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Life(Arc<AtomicBool>);
+#[derive(Debug, Clone)]
+pub(super) struct Life(watch::Receiver<bool>);
 
 impl Life {
-    pub(super) fn is_over(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    fn is_over(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Whether it is over, or about to be: a dying process closes its channels before its exit is seen.
+    pub(super) async fn ends(&mut self) -> bool {
+        matches!(tokio::time::timeout(DYING, self.0.wait_for(|over| *over)).await, Ok(Ok(_)))
     }
 }
 
@@ -99,16 +106,15 @@ impl Zygote {
         drop(command);
         log_lines(errors.into());
 
-        let life = Life::default();
+        let (over, life) = watch::channel(false);
         let exit = self.reaper.watch(i32::try_from(child.id()).context("the engine's pid")?);
-        let ending = life.clone();
         tokio::spawn(async move {
             if let Ok(exit) = exit.await {
-                ending.0.store(true, Ordering::Relaxed);
+                over.send_replace(true);
                 log::warn!("the engine ended with status {}; the next container gets another", exit.status);
             }
         });
-        Ok(Running { channel: ours, life })
+        Ok(Running { channel: ours, life: Life(life) })
     }
 }
 
