@@ -35,7 +35,7 @@ build: parts ## build the shim and the engine into build/root, laid out as insta
 hello: build ## run a hello module in a private containerd (as root)
 	@parts/fetch containerd && test/hello
 
-test: build test-parts ## run all tests, on private real daemons (as root)
+test: dist test-parts ## run all tests, on private real daemons (as root)
 	cargo test $(UNIT_TESTED)
 	cargo test -p wasmedge-shim-tests
 
