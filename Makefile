@@ -15,7 +15,7 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test check install uninstall dist clean distclean
+.PHONY: help parts test-parts build hello test bench check install uninstall dist clean distclean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
@@ -38,6 +38,9 @@ hello: build ## run a hello module in a private containerd (as root)
 test: dist test-parts ## run all tests, on private real daemons (as root)
 	cargo test $(UNIT_TESTED)
 	cargo test -p wasmedge-shim-tests
+
+bench: build test-parts ## measure speed and memory beside runc, for the README (as root)
+	cargo bench -p wasmedge-shim-tests
 
 check: parts ## formatting, lints and documentation, without a warning
 	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings

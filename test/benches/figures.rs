@@ -7,10 +7,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wasmedge_shim_tests::{Cell, Containerd, Image, MockContainerd, guests, product, repository};
+use wasmedge_shim_tests::{
+    Cell, Containerd, DEADLINE, Image, MockContainerd, eventually, guests, product, repository,
+};
 
 const RUNC: &str = "io.containerd.runc.v2";
 const OURS: &str = "io.containerd.wasmedge.v1";
@@ -27,7 +29,7 @@ fn main() {
 /// `ctr run --rm` of hello, as a user waits for it.
 fn run_to_end(native: &Path) {
     let containerd = Containerd::start();
-    let ours = containerd.import(&Image::classic(guests::HELLO).named("hello-wasm:1"));
+    let ours = containerd.import(&Image::classic(guests::HELLO).named("app.wasm"));
     let theirs = containerd.import(&native_image(native));
     let run = |runtime: &str, image: &str| {
         let begun = Instant::now();
@@ -60,63 +62,102 @@ fn create_and_start() {
     // The first create includes the daemon's own start.
     creates.remove(0);
     starts.remove(0);
-    report("create, with the start verb", median(creates));
-    report("start", median(starts));
+    line("create, the start verb included", milliseconds(median(creates)), "ms");
+    line("start", milliseconds(median(starts)), "ms");
 }
 
 /// What a node has less of for each container that waits, and what the shim itself takes.
 fn memory_of_idle_containers(native: &Path) {
-    for (runtime, image, args) in [
-        (OURS, Image::classic(guests::SLEEPER).named("sleeper:1"), &[][..]),
-        (RUNC, native_image(native), &["sleep"][..]),
-    ] {
+    let wasm = Image::classic(guests::HELLO).named("app.wasm");
+    for (runtime, image) in [(OURS, wasm), (RUNC, native_image(native))] {
         let containerd = Containerd::start();
         let image = containerd.import(&image);
-        let first = containerd.container(&image).runtime(runtime).args(args).detached();
+        let start = || containerd.container(&image).runtime(runtime).args(&["wait"]).detached();
+        drop(start());
         let before = available_kib();
-        for _ in 0..CONTAINERS {
-            containerd.container(&image).runtime(runtime).args(args).detached();
-        }
-        settle();
-        let each = before.saturating_sub(available_kib()) as f64 / 1024.0 / CONTAINERS as f64;
-        println!("{:44} {each:8.2} MiB", format!("memory per idle container, {runtime}"));
+        (0..CONTAINERS).for_each(|_| drop(start()));
+        let taken = before.saturating_sub(available_kib()) as f64 / 1024.0;
+        line(&format!("memory per idle container, {runtime}"), taken / CONTAINERS as f64, "MiB");
         if runtime == OURS {
-            memory_of_the_shim(containerd.cell(), containerd.pid_of(&first));
+            memory_of_the_shim(containerd.cell());
         }
         containerd.remove_all();
     }
 }
 
-fn memory_of_the_shim(cell: &Cell, container: i32) {
-    let named = |text: &str| cell.processes_named(text).first().copied();
-    let daemon = named("containerd-shim-wasmedge-v1").unwrap();
-    let zygote = named("wasmedge-engine").unwrap();
-    for (who, pid) in [("daemon", daemon), ("zygote", zygote), ("a container process", container)] {
-        let (resident, private) = memory_of(pid);
-        println!("{:44} {resident:8.2} MiB resident, {private:.2} MiB private dirty", who);
+fn memory_of_the_shim(cell: &Cell) {
+    let named = |text: &str| cell.processes_named(text).first().copied().unwrap();
+    for (who, pid) in [
+        ("daemon", named("containerd-shim-wasmedge-v1")),
+        ("zygote", named("zygote")),
+        ("a container's process", named("app.wasm")),
+    ] {
+        line(&format!("{who}, resident"), kib(pid, "smaps_rollup", "Rss:") / 1024.0, "MiB");
+        line(&format!("{who}, private dirty"), kib(pid, "smaps_rollup", "Private_Dirty:") / 1024.0, "MiB");
     }
-    println!("{:44} {:8.2} MiB resident at most", "an executed verb (-info)", verb_peak());
+    line("an executed verb, resident at most", verb_peak() / 1024.0, "MiB");
 }
 
-/// VmRSS and Private_Dirty in MiB.
-fn memory_of(pid: i32) -> (f64, f64) {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let field = |name: &str| {
-        let line = rollup.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    };
-    (field("Rss:"), field("Private_Dirty:"))
-}
-
+/// The verb that reads its input, while it waits for it.
 fn verb_peak() -> f64 {
     let shim = product("bin/containerd-shim-wasmedge-v1");
-    let before = rustix::process::getrusage_children_peak_kib();
-    assert!(Command::new(shim).arg("-v").output().unwrap().status.success());
-    before.max(0) as f64 / 1024.0
+    let mut verb =
+        Command::new(shim).arg("-info").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let pid = i32::try_from(verb.id()).unwrap();
+    eventually("the verb to read its input", DEADLINE, || {
+        fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap().contains("pipe_read").then_some(())
+    });
+    let peak = kib(pid, "status", "VmHWM:");
+    drop(verb.stdin.take());
+    assert!(verb.wait().unwrap().success());
+    peak
+}
+
+/// A field of one of a process's files in `/proc`, in KiB.
+fn kib(pid: i32, file: &str, field: &str) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn available_kib() -> u64 {
     let info = fs::read_to_string("/proc/meminfo").unwrap();
     let line = info.lines().find(|line| line.starts_with("MemAvailable:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The hello guest's source, built for this machine: static, as a native image would have it.
+fn native_hello() -> PathBuf {
+    let target = repository().join("build/target");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--target", "x86_64-unknown-linux-musl", "--manifest-path"])
+        .arg(repository().join("test/guests/rust/hello/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status();
+    assert!(built.unwrap().success());
+    target.join("x86_64-unknown-linux-musl/release/hello")
+}
+
+fn native_image(native: &Path) -> Image {
+    Image::of_files("hello-native", "/hello").add(native, "/hello")
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn compare(what: &str, ours: Duration, theirs: Duration) {
+    line(what, milliseconds(ours), "ms");
+    line(&format!("{what}, under runc"), milliseconds(theirs), "ms");
+    line(&format!("{what}, ratio"), ours.as_secs_f64() / theirs.as_secs_f64(), "");
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn line(what: &str, figure: f64, unit: &str) {
+    println!("{what:56} {figure:8.2} {unit}");
 }
