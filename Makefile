@@ -4,7 +4,6 @@ PREFIX ?= /usr/local
 BUILD_PARTS := clang libseccomp protoc
 TEST_PARTS := containerd runc docker cni iptables busybox hosttools
 INSTALLED := $(DESTDIR)$(PREFIX)
-UNIT_TESTED := -p wasmedge-messages -p containerd-shim-wasmedge -p wasmedge-engine
 
 ifdef WASMEDGE_DIR
 export WASMEDGE_DIR
@@ -36,8 +35,8 @@ hello: build ## run a hello module in a private containerd (as root)
 	@parts/fetch containerd && test/hello
 
 test: dist test-parts ## run all tests, on private real daemons (as root)
-	cargo test $(UNIT_TESTED)
-	cargo test -p wasmedge-shim-tests
+	cargo test --workspace --lib --bins
+	cargo test --workspace --test stories
 
 bench: build test-parts ## measure speed and memory beside runc, for the README (as root)
 	cargo bench -p wasmedge-shim-tests
