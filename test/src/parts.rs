@@ -17,9 +17,13 @@ pub fn part(file: &str) -> PathBuf {
     existing(repository().join("build/parts").join(file), "make parts")
 }
 
-/// A file of the staged product, such as `bin/wasmedge-engine`. Panics with what to do if it is not there.
+/// A file of the product, such as `bin/wasmedge-engine`: as staged in the repository, or as installed below the
+/// prefix that `SHIM_PREFIX` names. Panics with what to do if it is not there.
 pub fn product(file: &str) -> PathBuf {
-    existing(repository().join("build/root").join(file), "make build")
+    match std::env::var_os("SHIM_PREFIX") {
+        Some(prefix) => existing(Path::new(&prefix).join(file), "make install"),
+        None => existing(repository().join("build/root").join(file), "make build"),
+    }
 }
 
 /// `PATH` inside of a cell: the product, the parts, then the system's.

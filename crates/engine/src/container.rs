@@ -4,6 +4,7 @@
 //! daemon too), tells the daemon what became of it and ends. What runs in the process that it
 //! made is the executor.
 
+mod capabilities;
 mod entrypoint;
 mod executor;
 mod signals;

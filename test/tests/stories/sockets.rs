@@ -41,12 +41,16 @@ fn a_client_of_the_standard_library_reaches_a_server_by_name() {
         [guests::HTTP, guests::CLIENT].map(|guest| containerd.import(&Image::classic(guest)));
     let server = containerd.container(&http).flags(HOST).attached();
     server.stdout().wait_for("listening", DEADLINE);
-    let hosts = file_mount(&containerd, "/etc/hosts", "127.0.0.1 the-server\n");
-    let client = containerd.container(&client).flags(HOST).flags(&["--mount", &hosts]);
+    // With the host's network come the host's names: these are the cell's.
+    let hosts = containerd.cell().directory().join("hosts");
+    fs::write(&hosts, "127.0.0.1 the-server\n").unwrap();
+    containerd.cell().run(&["mount", "--bind", &hosts.display().to_string(), "/etc/hosts"]).success();
+    let client = containerd.container(&client).flags(HOST);
     let answer = client.args(&["the-server", "8080", "/by/name"]).run();
     answer.success().printing("hello from wasm, you asked for /by/name\n");
     server.kill("SIGTERM");
     server.wait();
+    containerd.cell().run(&["umount", "/etc/hosts"]).success();
 }
 
 #[test]

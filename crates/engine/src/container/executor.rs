@@ -16,7 +16,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use wasmedge_messages::{Channel, Failure, FailureKind, Reply};
 
 use super::entrypoint::{self, Entrypoint};
-use super::signals;
+use super::{capabilities, signals};
 use crate::guest::{Guest, Source};
 use crate::module::{Limits, split_entrypoint};
 use crate::title;
@@ -111,17 +111,20 @@ impl Shared {
         if let Some(seccomp) = task.late_seccomp.take() {
             filter_system_calls(&seccomp)?;
         }
-        let (source, found) = match task.layer.take() {
-            Some((digest, fd)) => (Source::Layer { digest, file: fd.into() }, None),
-            None => {
-                let Entrypoint { path, file, native } = entrypoint::find(arg0, env(spec))?;
-                (Source::File { path, file }, Some(native))
-            }
-        };
-        if found == Some(true) {
+        let layer = task.layer.take();
+        if layer.is_none() && entrypoint::find(arg0, env(spec))?.native {
             signals::restore_defaults();
             return Ok(Payload::Native);
         }
+        capabilities::keep_as_if_executed()
+            .map_err(|error| runtime(&format!("dropping capabilities: {error}")))?;
+        let source = match layer {
+            Some((digest, fd)) => Source::Layer { digest, file: fd.into() },
+            None => {
+                let Entrypoint { path, file, .. } = entrypoint::find(arg0, env(spec))?;
+                Source::File { path, file }
+            }
+        };
         let (_path, function) = split_entrypoint(arg0);
         let vm = self.vm.borrow_mut().take().ok_or_else(|| runtime("the VM is gone"))?;
         let guest = Guest::load(vm, source, function, task.limits)?;

@@ -41,7 +41,7 @@ pub fn resolve(host: &str) -> io::Result<Vec<Ipv4Addr>> {
         infos[i].next = if i + 1 < MOST { &mut infos[i + 1] } else { null_mut() };
     }
     let (hint, mut first, mut found) = (AddressInfo::hint(), infos.as_mut_ptr(), 0);
-    check(unsafe {
+    let errno = unsafe {
         imports::sock_getaddrinfo(
             host.as_ptr(),
             host.len(),
@@ -52,7 +52,10 @@ pub fn resolve(host: &str) -> io::Result<Vec<Ipv4Addr>> {
             MOST,
             &mut found,
         )
-    })?;
+    };
+    if errno != 0 {
+        return Err(io::Error::other(format!("{host}: the name cannot be resolved (WASI errno {errno})")));
+    }
     // A sockaddr_in without its family: the port in two bytes, the address in four.
     Ok(data[..found].iter().map(|data| Ipv4Addr::new(data[2], data[3], data[4], data[5])).collect())
 }
@@ -87,7 +90,8 @@ impl UdpSocket {
         })?;
         // The family in two bytes, then the address.
         let ip = Ipv4Addr::new(octets[2], octets[3], octets[4], octets[5]);
-        Ok((length, SocketAddrV4::new(ip, port as u16)))
+        // WasmEdge leaves the port in network order.
+        Ok((length, SocketAddrV4::new(ip, u16::from_be(port as u16))))
     }
 
     /// Sends one datagram.
