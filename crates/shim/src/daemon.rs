@@ -11,6 +11,7 @@ mod idle;
 mod layers;
 mod lifecycle;
 mod logging;
+mod oom;
 mod reaper;
 mod rootfs;
 mod rpc;
@@ -31,7 +32,7 @@ use containerd_shim_protos::ttrpc::asynchronous::transport::Listener;
 use self::container::Container;
 use self::content::Content;
 use self::events::Events;
-use self::idle::Idle;
+use self::idle::{Idle, Signals};
 use self::reaper::Reaper;
 use self::zygote::Zygote;
 use crate::engine::Engine;
@@ -74,6 +75,7 @@ pub(crate) fn serve(setup: Setup, listener: UnixListener, ready: impl FnOnce()) 
 }
 
 async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Result<()> {
+    let signals = Signals::listen()?;
     let reaper = Reaper::start()?;
     let zygote = Zygote::new(setup.engine, reaper.clone());
     zygote.warm().await?;
@@ -96,7 +98,7 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
     server.start().await.context("serving the task API")?;
     ready();
 
-    daemon.idle.until_left(|| daemon.all().is_empty()).await?;
+    daemon.idle.until_left(signals, || daemon.all().is_empty()).await?;
     daemon.events.flush().await;
     let _ = server.shutdown().await;
     Ok(())

@@ -14,11 +14,12 @@ use wasmedge_messages::{Create, CreateFds, Reply, Request};
 use super::channel::AsyncChannel;
 use super::container::Container;
 use super::layers::Layer;
+use super::oom::OomWitness;
 use super::rootfs::Mount;
 use super::stdio::{self, Opened, Streams};
 use super::strays::Strays;
 use super::{Daemon, logging, rootfs};
-use crate::bundle::{Bundle, Config};
+use crate::bundle::Bundle;
 use crate::cgroup::Cgroup;
 use crate::failure::{Failure, OrFail, Result};
 use crate::options::RuntimeOptions;
@@ -120,8 +121,9 @@ impl Daemon {
             layer: layer.as_ref().map(|layer| layer.digest.clone()),
             module_size_limit: options.module_size_limit,
         };
+        let witness = OomWitness::of(&config);
         let asking = self.ask(&asked, &opened, layer.as_ref(), trail).await;
-        let (pid, replies) = asking.map_err(|failure| self.or_out_of_memory(failure, &config))?;
+        let (pid, replies) = asking.map_err(|failure| witness.explain(failure))?;
         *container.kept() = kept;
         self.adopt(container, pid, config, cgroup, replies)
     }
@@ -162,19 +164,6 @@ impl Daemon {
             }
         }
         Err(anyhow::anyhow!("the engine process died while it made the container").into())
-    }
-
-    /// A process that the kernel killed for want of memory cannot say so. libcontainer has removed the cgroup that
-    /// counted it by the time that it reports the failure, so the kill itself has to do as a witness.
-    fn or_out_of_memory(&self, failure: Failure, config: &Config) -> Failure {
-        match config.memory_limit() {
-            Some(limit) if failure.is_unexplained() && self.reaper.has_seen_a_kill() => {
-                let said =
-                    format!("out of memory: the container's limit of {limit} bytes does not hold its module");
-                Failure::new(Code::RESOURCE_EXHAUSTED, anyhow::anyhow!("{failure}").context(said))
-            }
-            _ => failure,
-        }
     }
 
     /// Removes every trace, so that the same id can be used again at once.

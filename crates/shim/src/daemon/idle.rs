@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -16,6 +16,30 @@ use crate::rendezvous::Rendezvous;
 const FIRST: Duration = Duration::from_secs(30);
 /// How long it stays after its last one.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// The signals that ask a daemon to leave; as long as it has containers it stays.
+///
+/// A signal that is listened to is not ignored by children either, whatever this process has inherited.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    _hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
+            _hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
 
 /// When and how to leave.
 #[derive(Debug)]
@@ -41,9 +65,7 @@ impl Idle {
     }
 
     /// Returns when the daemon has left: no container, nobody on the way to it, the socket gone.
-    pub(super) async fn until_left(&self, is_empty: impl Fn() -> bool) -> Result<()> {
-        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    pub(super) async fn until_left(&self, mut signals: Signals, is_empty: impl Fn() -> bool) -> Result<()> {
         let mut linger = FIRST;
         let mut deadline = Instant::now() + FIRST;
         loop {
@@ -54,8 +76,9 @@ impl Idle {
                     continue;
                 }
                 () = self.at_once.notified() => {}
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = signals.terminate.recv() => {}
+                _ = signals.interrupt.recv() => {}
+                _ = signals.quit.recv() => {}
                 () = tokio::time::sleep_until(deadline) => {}
             }
             if is_empty() && self.leave(linger)? {

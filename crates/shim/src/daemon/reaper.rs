@@ -14,8 +14,6 @@ use tokio::sync::oneshot;
 
 use crate::remains::Exit;
 
-const KILLED: u32 = 128 + 9;
-
 /// A handle on the one reaper.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reaper(Arc<Mutex<Table>>);
@@ -49,11 +47,6 @@ impl Reaper {
     pub(super) fn expect(&self) -> Expectation {
         self.table().expectations += 1;
         Expectation(self.clone())
-    }
-
-    /// Whether a child that nobody watches was killed since the first of the present expectations.
-    pub(super) fn has_seen_a_kill(&self) -> bool {
-        self.table().unclaimed.values().any(|exit| exit.status == KILLED)
     }
 
     /// Tells the exit of a child. It must be this process's and either just made or expected.
