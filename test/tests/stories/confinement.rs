@@ -49,7 +49,7 @@ fn a_guests_process_has_its_users_rights_and_no_more() {
     assert_eq!(status(&containerd, &task, "Seccomp"), "2");
     let (chown, kill, bind) = (1u64 << 0, 1 << 5, 1 << 10);
     assert_eq!(status(&containerd, &task, "CapBnd"), format!("{:016x}", chown | kill | bind));
-    for set in ["CapInh", "CapAmb"] {
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(status(&containerd, &task, set), "0000000000000000", "{set}");
     }
     assert!(process_file(&containerd, &task, "limits").contains("Max open files            1024"));
