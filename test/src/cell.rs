@@ -23,9 +23,19 @@ use crate::{DEADLINE, Finished, eventually, finish};
 
 /// The cell's first process: sets up, then waits for the end of its input. bash reaps what it adopts.
 const INIT: &str = r#"
-mount -t tmpfs -o mode=0755 run /run && mount -t tmpfs -o mode=1777 tmp /tmp && "$0" ip link set lo up || exit
+set -e
+mount -t tmpfs -o mode=0755 run /run
+mount -t tmpfs -o mode=1777 tmp /tmp
+# /sys shows the network of the one who mounts it.
+mkdir /run/cgroup
+mount --rbind /sys/fs/cgroup /run/cgroup
+mount -t sysfs sys /sys
+mount --rbind /run/cgroup /sys/fs/cgroup
+umount --lazy /run/cgroup
+rmdir /run/cgroup
+"$0" ip link set lo up
 echo ready
-read -r _
+read -r _ || true
 "#;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
-    LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxMetadata, PodSandboxStatusRequest,
-    RunPodSandboxRequest,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, PodSandboxConfig, PodSandboxMetadata,
+    PodSandboxStatusRequest, RunPodSandboxRequest,
 };
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
@@ -57,6 +57,10 @@ impl<'a> Cri<'a> {
             log_directory: logs.display().to_string(),
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: format!("/{}", self.containerd.cell().name()),
+                security_context: Some(LinuxSandboxSecurityContext {
+                    namespace_options: Some(pod::namespaces()),
+                    ..Default::default()
+                }),
                 ..Default::default()
             }),
             ..Default::default()

@@ -27,6 +27,7 @@ pub struct Dockerd {
     process: Child,
     log: Captured,
     containers: AtomicU32,
+    loaded: Mutex<Vec<String>>,
 }
 
 /// The dockerds that stories run on at this moment: they take seconds to boot, so stories that run at
@@ -59,7 +60,7 @@ impl Dockerd {
         let log = Captured::from_reader(process.stderr.take().unwrap());
         log.wait_for("API listen on", DEADLINE);
         cell.settle();
-        Self { cell, process, log, containers: AtomicU32::new(0) }
+        Self { cell, process, log, containers: AtomicU32::new(0), loaded: Mutex::default() }
     }
 
     /// The cell it lives in.
@@ -116,11 +117,15 @@ impl Dockerd {
         list[0].clone()
     }
 
-    /// Packs an image and loads it; its reference.
+    /// Packs an image and loads it, unless another story has; its reference.
     #[track_caller]
     pub fn load(&self, image: &Image) -> String {
-        let archive = image.pack(self.cell.directory());
-        self.docker(&["load", "--input", &archive.display().to_string()]).success();
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if !loaded.iter().any(|name| name == image.name()) {
+            let archive = image.pack(self.cell.directory());
+            self.docker(&["load", "--input", &archive.display().to_string()]).success();
+            loaded.push(image.name().to_owned());
+        }
         image.name().to_owned()
     }
 

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Cell;
 use crate::{DEADLINE, eventually, finish};
 
+/// What Docker mounts when a container first uses the host's network, and keeps.
+const DOCKERS_OWN: &str = "/run/docker/netns/default";
+
 /// Directories that must be empty when no container is left.
 const STATE: [&str; 2] = ["/run/containerd-shim-wasmedge", "/run/libcontainer"];
 
@@ -48,7 +51,8 @@ impl Cell {
     fn leftovers(&self, also: &[PathBuf]) -> Vec<String> {
         let home = self.home.lock().unwrap();
         let processes = self.process_ids().into_iter().filter(|pid| !home.processes.contains(pid));
-        let mounts = self.mounts().into_iter().filter(|mount| !home.mounts.contains(mount));
+        let mounts =
+            self.mounts().into_iter().filter(|mount| mount != DOCKERS_OWN && !home.mounts.contains(mount));
         let directories = STATE.iter().map(|path| self.outside(path)).chain(also.iter().cloned());
         let cgroups =
             self.cgroups().into_iter().flat_map(|parent| entries(&parent)).filter(|path| path.is_dir());

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerState, ContainerStatsRequest, ContainerStatus,
     ContainerStatusRequest, CreateContainerRequest, ImageSpec, LinuxContainerConfig, LinuxContainerResources,
-    PodSandboxConfig, RemovePodSandboxRequest, StartContainerRequest, StopContainerRequest,
-    StopPodSandboxRequest,
+    LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, RemovePodSandboxRequest,
+    StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
 };
 use tonic::Status;
 
@@ -51,7 +51,10 @@ impl<'a> Pod<'a> {
                     cpu_shares: 512,
                     ..Default::default()
                 }),
-                ..Default::default()
+                security_context: Some(LinuxContainerSecurityContext {
+                    namespace_options: Some(namespaces()),
+                    ..Default::default()
+                }),
             }),
             ..Default::default()
         };
@@ -90,6 +93,11 @@ impl Drop for Pod<'_> {
             self.remove();
         }
     }
+}
+
+/// The kubelet's default: a pod shares its network, each container has processes of its own.
+pub(super) fn namespaces() -> NamespaceOption {
+    NamespaceOption { pid: NamespaceMode::Container.into(), ..Default::default() }
 }
 
 /// A container of a pod.
