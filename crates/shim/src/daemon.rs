@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use containerd_shim_protos::ttrpc::asynchronous::Server;
 use containerd_shim_protos::ttrpc::asynchronous::transport::Listener;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::container::Container;
 use self::content::Content;
@@ -77,7 +78,7 @@ pub(crate) fn serve(setup: Setup, listener: UnixListener, ready: impl FnOnce()) 
 async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Result<()> {
     let signals = Signals::listen()?;
     let reaper = Reaper::start()?;
-    let zygote = Zygote::new(setup.engine, reaper.clone());
+    let zygote = Zygote::new(setup.engine, reaper.clone(), raise_file_limit());
     zygote.warm().await?;
     let content = Content::new(setup.grpc_address, &setup.namespace);
     setup.rendezvous.set_api(content.task_api().await)?;
@@ -102,6 +103,16 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
     daemon.events.flush().await;
     let _ = server.shutdown().await;
     Ok(())
+}
+
+/// Six files per container: the usual limit of 1,024 would be too few for hundreds. Returns the limit that was.
+fn raise_file_limit() -> Rlimit {
+    let inherited = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: inherited.maximum, maximum: inherited.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        log::warn!("raising the limit of open files: {error}");
+    }
+    inherited
 }
 
 impl Daemon {

@@ -65,6 +65,24 @@ impl Rendezvous {
         Self { dir: base.join(key) }
     }
 
+    /// Removes the directories of daemons that died without leaving.
+    pub(crate) fn sweep() -> Result<()> {
+        Self::sweep_under(Path::new(BASE))
+    }
+
+    fn sweep_under(base: &Path) -> Result<()> {
+        let Ok(dirs) = fs::read_dir(base) else { return Ok(()) };
+        for dir in dirs.flatten().map(|entry| entry.path()) {
+            let deserted = Self { dir };
+            // Only what is there is opened, lest a daemon that leaves meanwhile finds its directory made anew.
+            let Ok(file) = OpenOptions::new().write(true).open(deserted.dir.join(LOCK)) else { continue };
+            if file.try_lock().is_ok() && deserted.is_current(&file) && !deserted.is_served() {
+                deserted.remove(Lock { file })?;
+            }
+        }
+        Ok(())
+    }
+
     /// The rendezvous that a socket belongs to.
     pub(crate) fn of_socket(socket: &Path) -> Result<Self> {
         let dir = socket.parent().context("the socket has no directory")?;
@@ -206,6 +224,19 @@ mod tests {
         assert!(!rendezvous.is_served());
         rendezvous.clear().unwrap();
         assert!(!rendezvous.socket().exists());
+    }
+
+    #[test]
+    fn what_dead_daemons_left_is_swept_and_what_is_in_use_is_not() {
+        let base = tempfile::tempdir().unwrap();
+        let [dead, served, starting] = ["dead", "served", "starting"]
+            .map(|build| Rendezvous::under(base.path(), Whom { build, ..WHOM }));
+        drop([&dead, &served].map(|rendezvous| rendezvous.lock().unwrap()));
+        let _held = starting.lock().unwrap();
+        drop(UnixListener::bind(dead.socket()).unwrap());
+        let _daemon = UnixListener::bind(served.socket()).unwrap();
+        Rendezvous::sweep_under(base.path()).unwrap();
+        assert!(!dead.dir.exists() && served.dir.exists() && starting.dir.exists());
     }
 
     #[test]

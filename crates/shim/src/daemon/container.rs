@@ -217,7 +217,7 @@ impl Daemon {
             bundle: container.bundle().dir(),
         };
         let hooks = config.spec.hooks().as_ref().and_then(|hooks| hooks.poststop().as_ref());
-        if let Err(error) = hooks::run(hooks, &state, &self.reaper).await {
+        for error in hooks::run_all(hooks, &state, &self.reaper).await {
             log::warn!(target: container.id(), "{error:#}");
         }
     }

@@ -31,14 +31,30 @@ fn is_zero(pid: &u32) -> bool {
 /// Runs the hooks one after the other; the first that fails is the error.
 pub(super) async fn run(hooks: Option<&Vec<Hook>>, state: &State<'_>, reaper: &Reaper) -> Result<()> {
     for hook in hooks.into_iter().flatten() {
-        run_one(hook, state, reaper)
-            .await
-            .with_context(|| format!("running the hook {}", hook.path().display()))?;
+        run_one(hook, state, reaper).await?;
     }
     Ok(())
 }
 
+/// Runs the hooks one after the other, those after one that fails too; the failures.
+pub(super) async fn run_all(
+    hooks: Option<&Vec<Hook>>,
+    state: &State<'_>,
+    reaper: &Reaper,
+) -> Vec<anyhow::Error> {
+    let mut failures = Vec::new();
+    for hook in hooks.into_iter().flatten() {
+        failures.extend(run_one(hook, state, reaper).await.err());
+    }
+    failures
+}
+
 async fn run_one(hook: &Hook, state: &State<'_>, reaper: &Reaper) -> Result<()> {
+    let run = execute(hook, state, reaper).await;
+    run.with_context(|| format!("running the hook {}", hook.path().display()))
+}
+
+async fn execute(hook: &Hook, state: &State<'_>, reaper: &Reaper) -> Result<()> {
     let mut command = Command::new(hook.path());
     if let Some((name, args)) = hook.args().as_ref().and_then(|args| args.split_first()) {
         std::os::unix::process::CommandExt::arg0(&mut command, name).args(args);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::sync::{Mutex, watch};
 use wasmedge_messages::{ChannelError, Request, ZYGOTE_CHANNEL_FD};
 
@@ -24,6 +25,7 @@ const DYING: Duration = Duration::from_millis(200);
 pub(super) struct Zygote {
     engine: Engine,
     reaper: Reaper,
+    files: Rlimit,
     running: Mutex<Option<Running>>,
 }
 
@@ -49,8 +51,9 @@ impl Life {
 }
 
 impl Zygote {
-    pub(super) fn new(engine: Engine, reaper: Reaper) -> Self {
-        Self { engine, reaper, running: Mutex::new(None) }
+    /// The zygote and its children may have as many files open as `files` says.
+    pub(super) fn new(engine: Engine, reaper: Reaper, files: Rlimit) -> Self {
+        Self { engine, reaper, files, running: Mutex::new(None) }
     }
 
     /// Starts it, if it does not run, so that the first request need not wait.
@@ -104,6 +107,10 @@ impl Zygote {
         let child =
             command.spawn().with_context(|| format!("running {}", self.engine.executable().display()))?;
         drop(command);
+        if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+            // What a container may open is its configuration's or containerd's to say, not ours.
+            let _ = prlimit(Some(pid), Resource::Nofile, self.files);
+        }
         log_lines(errors.into());
 
         let (over, life) = watch::channel(false);

@@ -1,6 +1,6 @@
 //! `delete`: removes what is left of a container whose daemon is gone.
 //!
-//! containerd runs it in the bundle when a shim died, could not start, or is not there after containerd's restart.
+//! So is what the daemon itself has left. containerd runs it in the bundle when a shim died, could not start, or is not there after containerd's restart.
 
 use anyhow::{Context, Result};
 use containerd_shim_protos::api::DeleteResponse;
@@ -9,6 +9,7 @@ use containerd_shim_protos::protobuf::Message;
 use crate::bundle::Bundle;
 use crate::invocation::Invocation;
 use crate::remains::{self, Exit};
+use crate::rendezvous::Rendezvous;
 
 /// What containerd reports of a container whose end nobody saw: killed.
 const KILLED: u32 = 128 + 9;
@@ -19,6 +20,7 @@ pub(crate) fn delete(invocation: &Invocation) -> Result<Vec<u8>> {
     let exit = Exit::recorded(&bundle).unwrap_or_else(|| Exit::now(KILLED));
     remains::clear(&bundle, bundle.cgroup().as_ref())
         .with_context(|| format!("cleaning up after container {}", bundle.id()))?;
+    Rendezvous::sweep()?;
     DeleteResponse { exit_status: exit.status, exited_at: Some(exit.at.into()).into(), ..Default::default() }
         .write_to_bytes()
         .context("encoding the answer")
