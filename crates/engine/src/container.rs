@@ -7,6 +7,7 @@
 mod capabilities;
 mod entrypoint;
 mod executor;
+mod preopens;
 mod signals;
 
 use std::os::fd::{AsFd, OwnedFd};

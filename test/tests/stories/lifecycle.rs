@@ -73,15 +73,26 @@ fn arguments_environment_and_working_directory_reach_the_guest() {
     let environment = task.stdout().so_far();
     assert!(environment.contains("ONE=1\nPWD=/\nTWO=2=2\n"), "{environment}");
     assert!(!environment.contains("TTRPC_ADDRESS"), "nothing of the shim's own: {environment}");
+}
 
-    let task = containerd.task(guests::PROBE).args(&["cat", "notes.txt"]).file(
-        "/deep/er/notes.txt",
-        b"found",
-        0o644,
-    );
-    let task = task.configure(|config| config["process"]["cwd"] = "/deep/er".into()).create().start();
-    assert_eq!(task.finish(), 0);
-    assert_eq!(task.stdout().so_far(), "found");
+#[test]
+fn relative_paths_begin_in_the_working_directory_and_absolute_ones_in_the_root() {
+    let containerd = MockContainerd::start();
+    for (directory, path) in [
+        ("/deep/er", "notes.txt"),
+        ("/deep/er", "./notes.txt"),
+        ("/deep/er", "/deep/er/notes.txt"),
+        ("/deep", "er/notes.txt"),
+        ("/deep", "/deep/er/notes.txt"),
+        ("/", "/deep/er/notes.txt"),
+        ("/", "deep/er/notes.txt"),
+    ] {
+        let task = containerd.task(guests::PROBE).args(&["cat", path]);
+        let task = task.file("/deep/er/notes.txt", b"found", 0o644);
+        let task = task.configure(|config| config["process"]["cwd"] = directory.into()).create().start();
+        assert_eq!(task.finish(), 0, "{path} in {directory}: {}", task.stderr().so_far());
+        assert_eq!(task.stdout().so_far(), "found");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use wasmedge_messages::{Channel, Failure, FailureKind, Reply};
 
 use super::entrypoint::{self, Entrypoint};
-use super::{capabilities, signals};
+use super::{capabilities, preopens, signals};
 use crate::guest::{Guest, Source};
 use crate::module::{Limits, split_entrypoint};
 use crate::title;
@@ -161,9 +161,9 @@ impl Shared {
         let mut env = env(spec).to_vec();
         let cwd = spec.process().as_ref().map_or("/".into(), |process| process.cwd().display().to_string());
         add_missing(&mut env, "HOME", self.home.borrow().as_deref());
-        // WASI has no working directory: wasi-libc resolves relative paths against `.`, Go against $PWD.
+        // Go resolves relative paths against $PWD; for wasi-libc see the preopens.
         add_missing(&mut env, "PWD", Some(&cwd));
-        Wasi { args: args(spec).to_vec(), env, preopens: vec!["/:/".to_owned(), format!(".:{cwd}")] }
+        Wasi { args: args(spec).to_vec(), env, preopens: preopens::of(&cwd) }
     }
 }
 
