@@ -69,7 +69,7 @@ impl RuntimeOptions {
         let generic = Generic::decode(value).context("reading the runtime options")?;
         if !generic.config_body.is_empty() {
             let text = std::str::from_utf8(&generic.config_body).context("reading the runtime options")?;
-            return toml::from_str(text).context("reading the runtime options");
+            return parse(text).context("reading the runtime options");
         }
         if generic.config_path.is_empty() {
             return Ok(Self::default());
@@ -77,8 +77,13 @@ impl RuntimeOptions {
         let path = &generic.config_path;
         let text =
             fs::read_to_string(path).with_context(|| format!("reading the runtime options in {path}"))?;
-        toml::from_str(&text).with_context(|| format!("reading the runtime options in {path}"))
+        parse(&text).with_context(|| format!("reading the runtime options in {path}"))
     }
+}
+
+/// An error is one line, since clients print it in the midst of others'.
+fn parse(text: &str) -> Result<RuntimeOptions> {
+    toml::from_str(text).map_err(|error| anyhow::Error::msg(error.message().to_owned()))
 }
 
 /// containerd's `api/types/runtimeoptions/v1`, which no published crate carries.

@@ -11,13 +11,12 @@ use tokio::sync::{Notify, watch};
 use super::Daemon;
 use super::channel::AsyncChannel;
 use super::events::Event;
-use super::hooks;
 use super::lifecycle::{Lifecycle, Phase};
 use super::stdio::{Kept, Streams};
 use crate::bundle::{Bundle, Config};
 use crate::cgroup::Cgroup;
 use crate::failure::{Failure, Result};
-use crate::remains::{self, Exit};
+use crate::remains::Exit;
 
 /// One container, from its registration to its delete.
 #[derive(Debug)]
@@ -169,56 +168,6 @@ impl Daemon {
             if let Event::Exited { exit, .. } = event {
                 container.exit.send_replace(Some(exit));
             }
-        }
-    }
-
-    /// Removes a container that has stopped, or was never started; returns its pid and exit.
-    pub(super) async fn delete(&self, container: &Arc<Container>) -> Result<(u32, Exit)> {
-        let _turn = container.turn.lock().await;
-        // Another delete may have had the turn before.
-        self.container(container.id())?;
-        let phase = container.lifecycle().phase();
-        match phase {
-            Phase::Creating => {
-                container.cancel.notify_one();
-                let _ = container.settled.subscribe().wait_for(|settled| *settled).await;
-                return Err(Failure::not_found(format!(
-                    "the create of container {} was given up",
-                    container.id()
-                )));
-            }
-            // As runc does it: what was never started need not be killed first.
-            Phase::Created => drop(container.kill(Signal::KILL, false)),
-            Phase::Starting | Phase::Running => {
-                let message = format!("container {} must be stopped before it is deleted", container.id());
-                return Err(Failure::precondition(message));
-            }
-            Phase::Stopped(_) => {}
-        }
-        let exit = container.wait().await;
-        let pid = container.lifecycle().pid();
-
-        let made = container.made()?;
-        let (bundle, cgroup) = (container.bundle().clone(), made.cgroup.clone());
-        let cleared = tokio::task::spawn_blocking(move || remains::clear(&bundle, Some(&cgroup))).await;
-        cleared.context("a worker thread died")?.context("cleaning up after the container")?;
-        self.run_poststop(container, &made.config).await;
-        self.unregister(container);
-        self.events.publish(container, Event::Deleted { pid, exit });
-        Ok((pid, exit))
-    }
-
-    async fn run_poststop(&self, container: &Container, config: &Config) {
-        let state = hooks::State {
-            oci_version: config.spec.version(),
-            id: container.id(),
-            status: "stopped",
-            pid: 0,
-            bundle: container.bundle().dir(),
-        };
-        let hooks = config.spec.hooks().as_ref().and_then(|hooks| hooks.poststop().as_ref());
-        for error in hooks::run_all(hooks, &state, &self.reaper).await {
-            log::warn!(target: container.id(), "{error:#}");
         }
     }
 }

@@ -14,9 +14,10 @@ use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 use containerd_client::tonic::transport::Channel;
 use containerd_client::tonic::{Code as GrpcCode, Request, Status};
 use containerd_shim_protos::ttrpc::Code;
-use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, fcntl_add_seals, memfd_create, openat2};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 
+use super::entrypoint::has_entrypoint;
 use super::layers::{Descriptor, Document, Layer, Next};
 use crate::bundle::Config;
 use crate::failure::{self, Failure};
@@ -152,29 +153,6 @@ impl Content {
     }
 }
 
-/// Whether the entrypoint is there as a file, looked for as the engine will look for it.
-fn has_entrypoint(config: &Config) -> bool {
-    let Some(entrypoint) = config.entrypoint() else { return false };
-    let Ok(root) =
-        rustix::fs::open(config.root(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-    else {
-        return false;
-    };
-    let process = config.spec.process().as_ref();
-    let cwd = process.map_or(String::new(), |process| process.cwd().to_string_lossy().into_owned());
-    let path =
-        process.and_then(|process| process.env().iter().flatten().find_map(|v| v.strip_prefix("PATH=")));
-    let dirs: Vec<&str> = match entrypoint {
-        absolute if absolute.starts_with('/') => vec![""],
-        relative if relative.contains('/') => vec![&cwd],
-        _ => path.unwrap_or_default().split(':').chain([cwd.as_str()]).collect(),
-    };
-    dirs.into_iter().any(|dir| {
-        let file = format!("./{dir}/{entrypoint}");
-        openat2(&root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
-    })
-}
-
 fn ensure_size(descriptor: &Descriptor, limit: u64) -> failure::Result<()> {
     if descriptor.size <= limit {
         return Ok(());
@@ -193,44 +171,5 @@ fn found<T>(answer: std::result::Result<T, Status>) -> Result<Option<T>> {
         Ok(answer) => Ok(Some(answer)),
         Err(status) if status.code() == GrpcCode::NotFound => Ok(None),
         Err(status) => Err(status.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::bundle::Bundle;
-
-    fn config(entrypoint: &str) -> (tempfile::TempDir, Config) {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("rootfs/bin")).unwrap();
-        fs::write(dir.path().join("rootfs/bin/app.wasm"), "").unwrap();
-        let json = format!(
-            r#"{{"ociVersion":"1.2.0","root":{{"path":"rootfs"}},"process":{{"cwd":"/bin",
-                "user":{{"uid":0,"gid":0}},"env":["PATH=/usr/bin:/bin"],"args":["{entrypoint}"]}}}}"#
-        );
-        fs::write(dir.path().join("config.json"), json).unwrap();
-        let config = Bundle::new(dir.path(), "c1").unwrap().config().unwrap();
-        (dir, config)
-    }
-
-    #[test]
-    fn an_entrypoint_is_found_by_path_by_name_and_with_its_function() {
-        for there in ["/bin/app.wasm", "app.wasm", "./app.wasm", "/bin/app.wasm#run", "../bin/app.wasm"] {
-            assert!(has_entrypoint(&config(there).1), "{there}");
-        }
-        for missing in ["/app.wasm", "other.wasm", "./bin/app.wasm"] {
-            assert!(!has_entrypoint(&config(missing).1), "{missing}");
-        }
-    }
-
-    #[test]
-    fn a_link_in_the_image_does_not_lead_out_of_it() {
-        let (dir, config) = config("/outside");
-        fs::write(dir.path().join("outside-file"), "").unwrap();
-        std::os::unix::fs::symlink("/../outside-file", dir.path().join("rootfs/outside")).unwrap();
-        assert!(!has_entrypoint(&config));
     }
 }
