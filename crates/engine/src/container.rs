@@ -5,6 +5,7 @@
 //! made is the executor.
 
 mod capabilities;
+mod causes;
 mod entrypoint;
 mod executor;
 mod preopens;
@@ -25,6 +26,7 @@ use wasmedge_messages::{
 use crate::module::Limits;
 use crate::title;
 use crate::vm::Vm;
+use causes::Causes;
 use executor::{GuestExecutor, Task};
 
 /// Makes the container that `create` asks for, replies, and ends this process.
@@ -94,6 +96,7 @@ impl Site<'_> {
         [stdin, stdout, stderr]: [OwnedFd; 3],
         make: impl FnOnce(ContainerBuilder) -> Result<i32, LibcontainerError>,
     ) -> Result<i32, Failure> {
+        let causes = Causes::listen();
         let (verdict, init_verdict) = Channel::pair().map_err(|error| self.failure(&error))?;
         let init_reply = reply.as_fd().try_clone_to_owned().map_err(|error| self.failure(&error))?;
         let executor = GuestExecutor::new(vm, task, init_reply.into(), init_verdict);
@@ -103,15 +106,22 @@ impl Site<'_> {
             .map(|builder| builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr))
             .and_then(make);
         // The process itself knows best why it refused; it has told before libcontainer noticed.
-        made.map_err(|error| told(&verdict).unwrap_or_else(|| self.refused(&error)))
+        made.map_err(|error| {
+            told(&verdict)
+                .unwrap_or_else(|| self.refused(&error, causes.and_then(|causes| causes.innermost())))
+        })
     }
 
-    fn refused(&self, error: &LibcontainerError) -> Failure {
+    fn refused(&self, error: &LibcontainerError, cause: Option<String>) -> Failure {
         let kind = match error {
             LibcontainerError::InvalidSpec(_) | LibcontainerError::MissingSpec(_) => FailureKind::Unsupported,
             _ => FailureKind::Runtime,
         };
-        Failure { kind, ..self.failure(error) }
+        let mut failure = Failure { kind, ..self.failure(error) };
+        if let Some(cause) = cause {
+            failure.message = format!("{}: {cause}", failure.message);
+        }
+        failure
     }
 
     fn failure(&self, error: &dyn std::error::Error) -> Failure {
