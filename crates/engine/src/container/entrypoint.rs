@@ -28,11 +28,16 @@ pub(super) struct Entrypoint {
 /// exit codes 127 and 126.
 pub(super) fn find(arg0: &str, env: &[String]) -> Result<Entrypoint, Failure> {
     let whole = open(arg0, env);
-    let Some((path, _func)) = arg0.split_once('#') else { return whole };
-    match whole {
-        Ok(found) if found.native => Ok(found),
-        _ => open(path, env),
+    let Some((path, function)) = arg0.split_once('#') else { return whole };
+    if whole.as_ref().is_ok_and(|found| found.native) {
+        return whole;
     }
+    let found = open(path, env)?;
+    if found.native {
+        let what = format!("not a WebAssembly module, so there is no function {function:?} in it");
+        return Err(failure(FailureKind::InvalidModule, &found.path, &what));
+    }
+    Ok(found)
 }
 
 fn open(name: &str, env: &[String]) -> Result<Entrypoint, Failure> {
