@@ -11,8 +11,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -39,6 +39,7 @@ read -r _ || true
 "#;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
+static SWEPT: Once = Once::new();
 
 /// A place for daemons.
 #[derive(Debug)]
@@ -61,10 +62,10 @@ struct Home {
 impl Cell {
     /// A new cell with nothing in it.
     pub fn new() -> Self {
-        let runs = repository().join("build/run");
-        fs::create_dir_all(&runs).unwrap();
-        let directory = tempfile::Builder::new().prefix("").rand_bytes(6).tempdir_in(runs).unwrap();
+        SWEPT.call_once(leftovers::sweep);
         let name = format!("story{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        fs::create_dir_all(runs()).unwrap();
+        let directory = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(runs()).unwrap();
         let mut unshare = Command::new("unshare")
             .args(["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child"])
             .args(["--", "bash", "-c", INIT])
@@ -118,11 +119,21 @@ impl Cell {
         finish(self.command(words[0]).args(&words[1..]), DEADLINE)
     }
 
+    /// Declares a process to be the cell's own.
+    pub(crate) fn adopt(&self, pid: i32) {
+        self.home.lock().unwrap().processes.push(pid);
+    }
+
     /// Declares what runs and is mounted now to be the cell's own.
     pub(crate) fn settle(&self) {
         let home = Home { processes: self.process_ids(), mounts: self.mounts() };
         *self.home.lock().unwrap() = home;
     }
+}
+
+/// Where the cells of all test processes have their directories.
+fn runs() -> PathBuf {
+    repository().join("build/run")
 }
 
 impl Default for Cell {

@@ -54,10 +54,12 @@ impl Containerd {
 
     /// Kills the containerd, not its shims, and starts another on the same state.
     pub fn restart(&mut self) {
-        let [pid] = self.cell.processes_named("containerd --config")[..] else { panic!("one containerd") };
-        self.cell.run(&["kill", "-KILL", &pid.to_string()]).success();
+        let pid = || self.cell.processes_named("containerd --config")[0];
+        self.cell.run(&["kill", "-KILL", &pid().to_string()]).success();
         self.process.wait().unwrap();
-        (self.process, self.log) = Self::spawn(&self.cell);
+        let (process, log) = Self::spawn(&self.cell);
+        self.cell.adopt(pid());
+        (self.process, self.log) = (process, log);
     }
 
     /// The cell it lives in.

@@ -10,6 +10,7 @@
 //! ```
 
 mod bundle;
+mod config;
 mod events;
 mod rpc;
 mod task;

@@ -1,5 +1,6 @@
 //! Leftovers: what is still in a cell when all its containers are gone, and should not be.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -90,9 +91,7 @@ impl Cell {
 
     /// This cell's cgroup in each hierarchy that has it.
     pub fn cgroups(&self) -> Vec<PathBuf> {
-        let root = Path::new("/sys/fs/cgroup");
-        let hierarchies = std::iter::once(root.to_path_buf()).chain(entries(root));
-        hierarchies.map(|hierarchy| hierarchy.join(&self.name)).filter(|path| path.is_dir()).collect()
+        cgroups_named(OsStr::new(&self.name))
     }
 
     /// Removes the cell's cgroups; its processes are dead.
@@ -101,6 +100,32 @@ impl Cell {
             remove_tree(&cgroup);
         }
     }
+}
+
+/// Removes the directories and cgroups of test processes that were killed and could not. What ran in their
+/// cells died with them.
+pub(super) fn sweep() {
+    for directory in entries(&super::runs()).into_iter().filter(|path| is_orphan(path)) {
+        cgroups_named(directory.file_name().unwrap_or_default())
+            .iter()
+            .for_each(|cgroup| remove_tree(cgroup));
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
+/// Whether it bears a cell's name, `story<pid>-<number>`, of a process that is no more.
+fn is_orphan(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()?.strip_prefix("story"));
+    let pid = name.and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
+    pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+}
+
+/// The cgroup of that name in each hierarchy that has it: the root's own in version 2, one for each controller in
+/// version 1.
+fn cgroups_named(name: &OsStr) -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = std::iter::once(root.to_path_buf()).chain(entries(root));
+    hierarchies.map(|hierarchy| hierarchy.join(name)).filter(|path| path.is_dir()).collect()
 }
 
 /// Removes a cgroup and those below; what cannot be removed yet (its processes are still dying) is

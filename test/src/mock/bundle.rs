@@ -13,7 +13,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
 use super::rpc::Connection;
-use super::{MockContainerd, Refusal, Task};
+use super::{MockContainerd, Refusal, Task, config};
 use crate::{Captured, DEADLINE};
 
 /// A task that has not been created yet.
@@ -34,7 +34,7 @@ impl<'a> TaskBuilder<'a> {
     pub(super) fn new(containerd: &'a MockContainerd, id: String) -> Self {
         let bundle = containerd.cell().directory().join("bundles").join(&id);
         fs::create_dir_all(bundle.join("rootfs")).unwrap();
-        let config = default_config(&format!("/{}/{id}", containerd.cell().name()));
+        let config = config::for_cgroup(&format!("/{}/{id}", containerd.cell().name()));
         Self {
             containerd,
             id,
@@ -282,37 +282,4 @@ fn field(number: u8, text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).unwrap();
     assert!(length < 0x80, "one byte of length");
     [&[number << 3 | 2, length], text.as_bytes()].concat()
-}
-
-/// What containerd's client writes for a small image, shortened.
-fn default_config(cgroup: &str) -> Value {
-    let capabilities = json!(["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
-    json!({
-        "ociVersion": "1.1.0",
-        "process": {
-            "user": { "uid": 0, "gid": 0 },
-            "args": [],
-            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-            "cwd": "/",
-            "capabilities": { "bounding": capabilities, "effective": capabilities, "permitted": capabilities },
-            "rlimits": [{ "type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024 }],
-            "noNewPrivileges": true,
-        },
-        "root": { "path": "rootfs" },
-        "mounts": [
-            { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },
-            { "destination": "/dev", "type": "tmpfs", "source": "tmpfs",
-              "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-            { "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"] },
-        ],
-        "linux": {
-            "cgroupsPath": cgroup,
-            "namespaces": [
-                { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" }, { "type": "network" },
-            ],
-            "maskedPaths": ["/proc/kcore", "/proc/keys", "/sys/firmware"],
-            "readonlyPaths": ["/proc/sys", "/proc/sysrq-trigger"],
-            "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
-        },
-    })
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wasmedge_shim_tests::guests::{self, Guest};
 use wasmedge_shim_tests::ttrpc::Code;
-use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder};
+use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder, eventually};
+
+use crate::signal;
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -215,4 +217,27 @@ fn an_elf_file_given_as_a_module_is_never_loaded() {
     let output = task.bundle().join("stdout");
     assert!(task.try_create().is_err());
     assert!(!marker.exists() && !output.exists());
+}
+
+#[test]
+fn failed_creates_leave_the_daemon_as_it_was() {
+    let containerd = MockContainerd::start();
+    let companion = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    let daemon = companion.connect().shim_pid;
+    let descriptors = || {
+        let directory = containerd.cell().outside(format!("/proc/{daemon}/fd"));
+        std::fs::read_dir(directory).unwrap().count()
+    };
+    let fail = || drop(containerd.task(guests::COMPONENT).try_create().err().unwrap());
+    fail();
+    let before = descriptors();
+    for _ in 0..20 {
+        fail();
+        containerd.bare_task().command(&["/missing"]).try_create().err().unwrap();
+    }
+    eventually("as many descriptors as before", SOON, || (descriptors() <= before).then_some(()));
+    let bundles = containerd.cell().directory().join("bundles");
+    assert_eq!(std::fs::read_dir(bundles).unwrap().count(), 1, "only the companion's");
+    companion.kill(signal::KILL).unwrap();
+    companion.finish();
 }
