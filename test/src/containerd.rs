@@ -110,7 +110,7 @@ impl Containerd {
     #[track_caller]
     pub fn import_for_cri(&self, image: &Image) {
         let archive = image.pack(self.cell.directory()).display().to_string();
-        self.ctr(&["--namespace", "k8s.io", "image", "import", &archive]).success();
+        self.ctr(&["--namespace", "k8s.io", "image", "import", "--all-platforms", &archive]).success();
     }
 
     /// Imports an archive.

@@ -82,6 +82,18 @@ fn a_container_that_cannot_start_says_why_and_the_pod_goes_on() {
 }
 
 #[test]
+fn an_image_whose_layer_is_the_module_runs_in_a_pod() {
+    let containerd = containerd();
+    let image = Image::layer(guests::PROBE).named("probe-layer");
+    containerd.import_for_cri(&image);
+    let cri = Cri::of(&containerd);
+    let pod = cri.run_pod("wasmedge");
+    let said = pod.run("said", image.name(), &["say", "from a layer"]);
+    assert_eq!(said.wait().exit_code, 0, "{}", said.log());
+    assert!(said.log().contains("stdout F from a layer\n"), "{}", said.log());
+}
+
+#[test]
 fn pods_come_and_go() {
     let containerd = containerd();
     let cri = Cri::of(&containerd);

@@ -66,6 +66,22 @@ fn an_image_whose_layer_is_the_module_runs_from_containerds_store() {
 }
 
 #[test]
+fn an_artifact_runs_from_containerds_store_when_its_command_is_given() {
+    let docker = Dockerd::shared(Store::Containerd);
+    let image = docker.load(&Image::classic(guests::HELLO).named("hello-artifact").flag("--artifact"));
+    let run = docker.run(&["--rm", "--platform=wasip1/wasm", &image, "/app.wasm"]);
+    run.success().printing("hello from wasm\n");
+}
+
+#[test]
+fn dockers_own_store_does_not_take_an_image_whose_layer_is_the_module() {
+    let docker = dockerd();
+    let archive = Image::layer(guests::HELLO).named("hello-layer").pack(docker.cell().directory());
+    let refused = docker.docker(&["load", "--input", &archive.display().to_string()]);
+    assert_ne!(refused.code(), 0, "the README can be glad and say so: {refused}");
+}
+
+#[test]
 fn the_alias_of_the_deployed_configuration_is_a_runtime() {
     let docker = dockerd();
     let image = docker.load(&Image::classic(guests::HELLO));

@@ -36,6 +36,14 @@ fn a_layer_image_has_arguments_and_traps_as_any_other() {
 }
 
 #[test]
+fn an_artifact_is_imported_but_ctr_cannot_run_it() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::HELLO).flag("--artifact"));
+    let refused = containerd.container(&image).flags(PLATFORM).command_line(&["/app.wasm"]).run();
+    assert_ne!(refused.code(), 0, "the README can be glad and say so: {refused}");
+}
+
+#[test]
 fn a_layer_image_without_a_module_layer_names_the_missing_entrypoint() {
     let containerd = Containerd::start();
     let name = "docker.io/library/none:1";
