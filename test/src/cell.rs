@@ -113,6 +113,14 @@ impl Cell {
         command
     }
 
+    /// Sends a signal (`KILL`, `TERM`) to processes of the cell, by the cell's numbers.
+    #[track_caller]
+    pub fn kill<P: ToString>(&self, signal: &str, pids: &[P]) -> Finished {
+        let mut kill = self.command(part("busybox/bin/busybox"));
+        kill.args(["kill", &format!("-{signal}")]).args(pids.iter().map(ToString::to_string));
+        finish(&mut kill, DEADLINE)
+    }
+
     /// Runs a command inside, to its end.
     #[track_caller]
     pub fn run(&self, words: &[&str]) -> Finished {

@@ -55,7 +55,7 @@ impl Containerd {
     /// Kills the containerd, not its shims, and starts another on the same state.
     pub fn restart(&mut self) {
         let pid = || self.cell.processes_named("containerd --config")[0];
-        self.cell.run(&["kill", "-KILL", &pid().to_string()]).success();
+        self.cell.kill("KILL", &[pid()]).success();
         self.process.wait().unwrap();
         let (process, log) = Self::spawn(&self.cell);
         self.cell.adopt(pid());

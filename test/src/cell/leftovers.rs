@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Cell;
-use crate::{DEADLINE, eventually, finish};
+use crate::eventually;
 
 /// What Docker mounts when a container first uses the host's network, and keeps.
 const DOCKERS_OWN: &str = "/run/docker/netns/default";
@@ -39,13 +39,9 @@ impl Cell {
                 .open(lock)
                 .and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH));
         }
-        let daemons = self
-            .processes_named("containerd-shim-wasmedge-v1")
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>();
+        let daemons = self.processes_named("containerd-shim-wasmedge-v1");
         if !daemons.is_empty() {
-            let _ = finish(self.command("kill").arg("-TERM").args(daemons), DEADLINE);
+            let _ = self.kill("TERM", &daemons);
         }
     }
 

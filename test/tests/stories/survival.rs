@@ -22,7 +22,7 @@ fn a_zygote_that_dies_takes_no_container_with_it_and_is_replaced() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::PROBE).args(&["echo"]).with_input().create().start();
     for pid in containerd.cell().processes_named("wasmedge-engine zygote") {
-        containerd.cell().run(&["kill", "-KILL", &pid.to_string()]).success();
+        containerd.cell().kill("KILL", &[pid]).success();
     }
     let other = containerd.task(guests::HELLO).create().start();
     assert_eq!(other.finish(), 0);
@@ -37,7 +37,7 @@ fn after_a_daemons_death_the_delete_verb_cleans_up_and_a_new_daemon_serves() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
     task.stdout().wait_for("sleeping", DEADLINE);
-    containerd.cell().run(&["kill", "-KILL", &task.connect().shim_pid.to_string()]).success();
+    containerd.cell().kill("KILL", &[task.connect().shim_pid]).success();
 
     let answer = containerd.verb("delete", task.id(), task.bundle()).success();
     let answer = api::DeleteResponse::parse_from_bytes(&answer.bytes).unwrap();
@@ -55,7 +55,7 @@ fn a_socket_of_a_dead_daemon_does_not_keep_the_next_from_starting() {
     for _ in 0..3 {
         let task = containerd.task(guests::HELLO).create().start();
         assert_eq!(task.wait(), 0);
-        containerd.cell().run(&["kill", "-KILL", &task.connect().shim_pid.to_string()]).success();
+        containerd.cell().kill("KILL", &[task.connect().shim_pid]).success();
         containerd.verb("delete", task.id(), task.bundle()).success();
     }
     let task = containerd.task(guests::HELLO).create().start();
@@ -81,7 +81,7 @@ fn a_container_survives_its_containerd_and_the_next_one_sees_it_end() {
 fn a_container_that_is_killed_from_outside_is_noticed() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
-    containerd.cell().run(&["kill", "-KILL", &task.pid().to_string()]).success();
+    containerd.cell().kill("KILL", &[task.pid()]).success();
     assert_eq!(task.finish(), 128 + signal::KILL);
     task.expect_events(&["create", "start", "exit", "delete"]);
 }
