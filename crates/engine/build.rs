@@ -8,8 +8,9 @@ fn main() {
     println!("cargo:rerun-if-env-changed=WASMEDGE_DIR");
     println!("cargo:rerun-if-env-changed=WASMEDGE_LIB_DIR");
     println!("cargo:rustc-link-arg=-Wl,--allow-shlib-undefined");
-    // WasmEdge shall use the `operator new` of src/stack_limit.rs.
+    // WasmEdge shall use the `operator new` of src/stack_limit.rs, and the `sigaction` of src/native_stack.rs.
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Znwm");
+    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=sigaction");
 
     // An installed WasmEdge is used where it is.
     if std::env::var_os("WASMEDGE_DIR").is_some()

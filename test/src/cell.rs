@@ -2,7 +2,7 @@
 //! a directory.
 //!
 //! When the cell is dropped, or the test process dies in whatever way, its first process ends and the
-//! kernel kills every other. `/run` and `/tmp` in it are its own, the rest is the machine's; only
+//! kernel kills every other. `/run`, `/tmp` and `/var/cache` in it are its own, the rest is the machine's; only
 //! cgroups are the machine's entirely, so everything in a cell uses cgroups below its name.
 
 mod leftovers;
@@ -34,6 +34,8 @@ mount --rbind /run/cgroup /sys/fs/cgroup
 umount --lazy /run/cgroup
 rmdir /run/cgroup
 "$0" ip link set lo up
+mount -t tmpfs -o mode=0755 cache /var/cache
+echo 'Compile = "off"' > /run/containerd-shim-wasmedge.toml
 echo ready
 read -r _ || true
 "#;

@@ -35,6 +35,7 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
     show_title(spec.as_ref().and_then(|spec| spec.process().as_ref()));
     let task = Task {
         layer: create.layer.zip(fds.layer),
+        native: create.native.zip(fds.artifact),
         limits: Limits { size: create.module_size_limit },
         late_seccomp: None,
     };
@@ -59,6 +60,7 @@ pub fn exec(vm: Vm, mut exec: Exec, fds: CreateFds) -> ! {
     show_title(process.as_ref());
     let task = Task {
         layer: exec.layer.take().zip(fds.layer),
+        native: exec.native.take().zip(fds.artifact),
         limits: Limits { size: exec.module_size_limit },
         // libcontainer 0.7 starts a container's further processes without the container's filter.
         late_seccomp: seccomp(&exec.bundle),

@@ -10,7 +10,7 @@ use wasmedge_sys::ffi;
 /// More lines than this are dropped, oldest kept: a deep stack is told by its first frames.
 const MAX_LINES: usize = 64;
 /// A longer line is cut.
-const MAX_LINE: usize = 1024;
+pub(crate) const MAX_LINE: usize = 1024;
 
 thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };

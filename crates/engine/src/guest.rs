@@ -3,15 +3,17 @@
 //! Load it, instantiate it, run it: each step is called once, in this order, in a process that already is
 //! what the guest may be.
 
+mod native;
 mod source;
 mod trap;
 
-use wasmedge_messages::{Failure, FailureKind};
+use wasmedge_messages::{Failure, FailureKind, Mode};
 
 use crate::module::{EntryFunction, Limits, Module};
-use crate::stack_limit;
 use crate::vm::{Instance, Interruption, Loaded, Vm, VmError, Wasi};
+use crate::{native_stack, stack_limit};
 
+pub use native::NativeCode;
 use source::Origin;
 pub use source::Source;
 pub use trap::Trap;
@@ -27,6 +29,7 @@ pub struct Guest {
     entry: EntryFunction,
     initialize: bool,
     minimum_memory: u64,
+    mode: Mode,
 }
 
 enum Stage {
@@ -47,17 +50,27 @@ pub enum Outcome {
 
 impl Guest {
     /// Reads, inspects and validates the module, and finds the function to call (`_start` if none is named).
+    /// With native code it is that which is run, if it is this module's and can be loaded; see [`Guest::mode`].
     ///
     /// # Errors
     /// A [`Failure`] that names the file or layer, and what is wrong with it.
-    pub fn load(vm: Vm, source: Source, function: Option<&str>, limits: Limits) -> Result<Self, Failure> {
+    pub fn load(
+        vm: Vm,
+        source: Source,
+        native: Option<NativeCode>,
+        function: Option<&str>,
+        limits: Limits,
+    ) -> Result<Self, Failure> {
         let origin = source.origin();
         let name = origin.to_string();
         let bytes = source.read(limits)?;
         let module = Module::parse(bytes.as_cow(), limits).map_err(|error| error.in_file(&name))?;
         let entry = module.entry(function).map_err(|error| error.in_file(&name))?;
         let refused = |error: VmError| refusal(&name, FailureKind::InvalidModule, &error);
-        let loaded = vm.load(module.code()).map_err(refused)?;
+        let (loaded, mode) = match native::load(&vm, native, &bytes, &module) {
+            Ok(loaded) => (loaded, Mode::Native),
+            Err(why) => (vm.load(module.code()).map_err(refused)?, Mode::Interpreted { why }),
+        };
         if let Some(import) =
             module.imports().iter().find(|import| !vm.provides(&import.module, &import.name))
         {
@@ -75,12 +88,18 @@ impl Guest {
             entry,
             initialize,
             minimum_memory,
+            mode,
         })
     }
 
     /// Where the module came from, for messages.
     pub fn name(&self) -> String {
         self.origin.to_string()
+    }
+
+    /// Whether it runs as native code, and if not, why.
+    pub fn mode(&self) -> &Mode {
+        &self.mode
     }
 
     /// The bytes of linear memory that it cannot do without.
@@ -98,6 +117,9 @@ impl Guest {
             return Err(Failure { kind: FailureKind::Runtime, message });
         };
         stack_limit::arm();
+        if self.mode == Mode::Native {
+            native_stack::arm();
+        }
         let instance = self.vm.instantiate(module, wasi).map_err(|end| self.not_started(&end))?;
         if self.initialize {
             self.vm.call(&instance, INITIALIZE, 0).map_err(|end| self.not_started(&end))?;

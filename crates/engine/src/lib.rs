@@ -4,10 +4,12 @@
 //! container's process is forked from the zygote, confined by libcontainer ([`container`]), and then
 //! is a [`guest`].
 
+pub mod compile;
 pub mod container;
 pub mod diagnosis;
 pub mod guest;
 pub mod module;
+pub mod native_stack;
 pub mod pack;
 pub mod run;
 pub mod stack_limit;

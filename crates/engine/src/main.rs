@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use wasmedge_engine::{pack, run, zygote};
+use wasmedge_engine::{compile, pack, run, zygote};
 
 /// Runs WebAssembly modules under WasmEdge.
 #[derive(Debug, Parser)]
@@ -17,6 +17,15 @@ struct Cli {
 enum Verb {
     Run(run::Run),
     Pack(pack::Pack),
+    /// Look after the native code that modules of this node were compiled to
+    // Done by the launcher, which needs no WasmEdge for it; here only for the list of verbs.
+    #[command(disable_help_flag = true)]
+    Cache {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    #[command(hide = true)]
+    Compile(compile::Compile),
     /// Serve the shim daemon (started by it, with its channel as descriptor 3)
     #[command(hide = true)]
     Zygote,
@@ -26,6 +35,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Run(run) => run::run(run),
         Verb::Pack(pack) => pack.run().map(|()| 0),
+        Verb::Cache { .. } => Err(anyhow::anyhow!("cache: this takes the installed wasmedge-engine")),
+        Verb::Compile(compile) => compile::run(&compile),
         Verb::Zygote => zygote::serve().map(|()| 0),
     };
     match done {

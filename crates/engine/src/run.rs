@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use wasmedge_messages::Failure;
+use wasmedge_messages::{Failure, Mode};
 
-use crate::guest::{Guest, Source};
+use crate::guest::{Guest, NativeCode, Source};
 use crate::module::{Limits, split_entrypoint};
 use crate::vm::{Vm, Wasi};
 
@@ -23,6 +23,9 @@ pub struct Run {
     /// Set an environment variable of the guest (repeatable)
     #[arg(long, short, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// Run this native code of the module, made by `compile`
+    #[arg(long, hide = true, value_name = "FILE")]
+    artifact: Option<PathBuf>,
     /// Let the guest see a directory, under the same or another name (repeatable)
     #[arg(long, short, value_name = "HOST[:GUEST]")]
     dir: Vec<String>,
@@ -43,9 +46,14 @@ pub fn run(run: Run) -> Result<i32> {
     }
     let file = File::open(&path).with_context(|| format!("{}", path.display()))?;
     let vm = Vm::prepare().context("setting up WasmEdge")?;
-    let source = Source::File { path, file };
+    let natively = run.artifact.is_some();
     let told = |failure: Failure| anyhow::Error::new(failure);
-    let mut guest = Guest::load(vm, source, function, Limits::default()).map_err(told)?;
+    let native = run.artifact.map(|artifact| NativeCode::for_file(&path, &artifact)).transpose()?;
+    let source = Source::File { path, file };
+    let mut guest = Guest::load(vm, source, native, function, Limits::default()).map_err(told)?;
+    if let (true, Mode::Interpreted { why }) = (natively, guest.mode()) {
+        eprintln!("wasmedge-engine: interpreted: {why}");
+    }
     let preopens = run.dir.iter().map(|dir| preopen(dir)).collect();
     let args = std::iter::once(run.module.clone()).chain(run.args).collect();
     guest.instantiate(&Wasi { args, env: run.env, preopens }).map_err(told)?;

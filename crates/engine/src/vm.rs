@@ -14,9 +14,13 @@ use wasmedge_sys::{AsInstance, WasiModule, ffi};
 
 use crate::diagnosis;
 
+/// The part of an error code that tells the phase, for those of execution (WasmEdge's `enum.inc`).
+const EXECUTION_PHASE: u32 = 4;
+
 /// WasmEdge, configured and ready to take one module.
 pub struct Vm {
     loader: *mut ffi::WasmEdge_LoaderContext,
+    native_loader: *mut ffi::WasmEdge_LoaderContext,
     validator: *mut ffi::WasmEdge_ValidatorContext,
     executor: *mut ffi::WasmEdge_ExecutorContext,
     store: *mut ffi::WasmEdge_StoreContext,
@@ -55,6 +59,8 @@ pub enum Interruption {
 pub struct VmError {
     /// WasmEdge's own words for its error code.
     pub message: String,
+    /// Whether it happened while code of the guest was executed.
+    pub trapped: bool,
     /// Its log lines about it, outermost last.
     pub log: Vec<String>,
 }
@@ -71,9 +77,13 @@ impl Vm {
         // are allowed.
         let vm = unsafe {
             let config = ffi::WasmEdge_ConfigureCreate();
+            // Only this loader hands ELF files to the dynamic loader, and it is given none but our own.
+            ffi::WasmEdge_ConfigureSetRunMode(config, ffi::WasmEdge_RunMode_AOT);
+            let native_loader = ffi::WasmEdge_LoaderCreate(config);
             ffi::WasmEdge_ConfigureSetRunMode(config, ffi::WasmEdge_RunMode_Interpreter);
             let vm = Self {
                 loader: ffi::WasmEdge_LoaderCreate(config),
+                native_loader,
                 validator: ffi::WasmEdge_ValidatorCreate(config),
                 executor: ffi::WasmEdge_ExecutorCreate(config, ptr::null_mut()),
                 store: ffi::WasmEdge_StoreCreate(),
@@ -82,7 +92,12 @@ impl Vm {
             ffi::WasmEdge_ConfigureDelete(config);
             vm
         };
-        if vm.loader.is_null() || vm.validator.is_null() || vm.executor.is_null() || vm.store.is_null() {
+        if vm.loader.is_null()
+            || vm.native_loader.is_null()
+            || vm.validator.is_null()
+            || vm.executor.is_null()
+            || vm.store.is_null()
+        {
             return Err(VmError::own("WasmEdge could not be set up".to_owned()));
         }
         // SAFETY: all three contexts are alive, and are never freed.
@@ -90,8 +105,8 @@ impl Vm {
         Ok(vm)
     }
 
-    /// Parses and validates a module. It is never run from a path: WasmEdge would hand ELF files to the
-    /// dynamic loader.
+    /// Parses and validates a module, to be interpreted. It is never loaded from a path: WasmEdge would hand
+    /// ELF files to the dynamic loader.
     ///
     /// # Errors
     /// When WasmEdge does not take the bytes.
@@ -101,7 +116,22 @@ impl Vm {
         let mut module = ptr::null_mut();
         // SAFETY: the buffer is valid for `len` bytes and is copied; `module` is written on success only.
         check(unsafe { ffi::WasmEdge_LoaderParseFromBuffer(self.loader, &mut module, bytes.as_ptr(), len) })?;
-        // SAFETY: `module` was made by the call above.
+        self.validated(module)
+    }
+
+    /// Maps the native code of a module into this process. Whatever is at `path` is executed.
+    ///
+    /// # Errors
+    /// When it is no shared object that WasmEdge's compiler made, or cannot be mapped.
+    pub fn load_native(&self, path: &CStr) -> Result<Loaded, VmError> {
+        let mut module = ptr::null_mut();
+        // SAFETY: the path is NUL-terminated; `module` is written on success only.
+        check(unsafe { ffi::WasmEdge_LoaderParseFromFile(self.native_loader, &mut module, path.as_ptr()) })?;
+        self.validated(module)
+    }
+
+    fn validated(&self, module: *mut ffi::WasmEdge_ASTModuleContext) -> Result<Loaded, VmError> {
+        // SAFETY: `module` was just made by a loader.
         check(unsafe { ffi::WasmEdge_ValidatorValidate(self.validator, module) })?;
         Ok(Loaded(module))
     }
@@ -185,19 +215,20 @@ unsafe fn find(
 impl VmError {
     /// An error of this side.
     pub(crate) fn own(message: String) -> Self {
-        Self { message, log: Vec::new() }
+        Self { message, trapped: false, log: Vec::new() }
     }
 }
 
-fn check(result: ffi::WasmEdge_Result) -> Result<(), VmError> {
+pub(crate) fn check(result: ffi::WasmEdge_Result) -> Result<(), VmError> {
     // SAFETY: the result is a plain value; its message is a static, NUL-terminated string.
-    let message = unsafe {
+    let (message, code) = unsafe {
         if ffi::WasmEdge_ResultOK(result) {
             return Ok(());
         }
-        CStr::from_ptr(ffi::WasmEdge_ResultGetMessage(result))
+        (CStr::from_ptr(ffi::WasmEdge_ResultGetMessage(result)), ffi::WasmEdge_ResultGetCode(result))
     };
-    Err(VmError { message: message.to_string_lossy().into_owned(), log: diagnosis::take() })
+    let trapped = code >> 8 == EXECUTION_PHASE;
+    Err(VmError { message: message.to_string_lossy().into_owned(), trapped, log: diagnosis::take() })
 }
 
 /// The SDK panics on an inner NUL; no OCI string can hold one (`execve` could not pass it either).

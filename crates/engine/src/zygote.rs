@@ -7,7 +7,7 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
-use wasmedge_messages::{Channel, CreateFds, Failure, FailureKind, Reply, Request, ZYGOTE_CHANNEL_FD};
+use wasmedge_messages::{Channel, Failure, FailureKind, Reply, Request, ZYGOTE_CHANNEL_FD};
 
 use crate::container;
 use crate::title;
@@ -23,7 +23,7 @@ pub fn serve() -> Result<()> {
     let channel = inherited_channel()?;
     let mut vm = Some(Vm::prepare().context("setting up WasmEdge")?);
     while let Some((request, fds)) = channel.receive::<Request>().context("receiving a request")? {
-        let Some(fds) = CreateFds::from_received(fds) else { bail!("request without its descriptors") };
+        let Some(fds) = request.take_fds(fds) else { bail!("request without its descriptors") };
         match fork_sibling() {
             Ok(Fork::Child) => {
                 drop(channel);

@@ -18,8 +18,19 @@ pub struct Create {
     pub systemd_cgroup: bool,
     /// Digest of the image layer that is the module. `None`: the entrypoint is a file in the root filesystem.
     pub layer: Option<String>,
+    /// The native code of the module, if there is any.
+    pub native: Option<Native>,
     /// The largest module that is loaded, in bytes.
     pub module_size_limit: u64,
+}
+
+/// Native code that was made from a module. The container process uses it only for that very module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Native {
+    /// SHA-256 of the module's bytes, in hexadecimal.
+    pub module: String,
+    /// Whether the container shall not be made if the native code cannot be used.
+    pub required: bool,
 }
 
 /// The descriptors that travel with a [`Create`], in this order.
@@ -35,25 +46,30 @@ pub struct CreateFds<F = OwnedFd> {
     pub stderr: F,
     /// The module's bytes (a file or a sealed memfd, read from its start), when [`Create::layer`] is set.
     pub layer: Option<F>,
+    /// The native code, when [`Create::native`] is set: a file that nobody changes.
+    pub artifact: Option<F>,
 }
 
 impl<'a> CreateFds<BorrowedFd<'a>> {
     /// The descriptors in the order in which they are sent.
     pub fn as_array(&self) -> Vec<BorrowedFd<'a>> {
-        [self.reply, self.stdin, self.stdout, self.stderr].into_iter().chain(self.layer).collect()
+        let streams = [self.reply, self.stdin, self.stdout, self.stderr];
+        streams.into_iter().chain(self.layer).chain(self.artifact).collect()
     }
 }
 
 impl CreateFds {
     /// Takes apart what [`CreateFds::as_array`] put together; `None` if the number is not right for it.
-    pub fn from_received(fds: Vec<OwnedFd>) -> Option<Self> {
+    pub(crate) fn from_received(fds: Vec<OwnedFd>, layer: bool, artifact: bool) -> Option<Self> {
         let mut fds = fds.into_iter();
+        let mut next_if = |wanted: bool| if wanted { fds.next().map(Some) } else { Some(None) };
         let received = Self {
-            reply: fds.next()?,
-            stdin: fds.next()?,
-            stdout: fds.next()?,
-            stderr: fds.next()?,
-            layer: fds.next(),
+            reply: next_if(true)??,
+            stdin: next_if(true)??,
+            stdout: next_if(true)??,
+            stderr: next_if(true)??,
+            layer: next_if(layer)?,
+            artifact: next_if(artifact)?,
         };
         fds.next().is_none().then_some(received)
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Native;
+
 /// The name of the file in [`Exec::dir`] that says what to run.
 pub const PROCESS_FILE: &str = "process.json";
 
@@ -21,6 +23,8 @@ pub struct Exec {
     pub dir: PathBuf,
     /// Digest of the image layer that is the module, when the process is to run that.
     pub layer: Option<String>,
+    /// The native code of the module, if there is any.
+    pub native: Option<Native>,
     /// The largest module that is loaded, in bytes.
     pub module_size_limit: u64,
 }

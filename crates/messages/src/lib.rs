@@ -10,14 +10,18 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod compile;
 mod create;
 mod exec;
 mod reply;
 
 pub use channel::{Channel, ChannelError, MAX_FDS, MAX_MESSAGE};
-pub use create::{Create, CreateFds};
+pub use compile::{COMPILE_ARTIFACT_FD, COMPILE_MODULE_FD, COMPILE_REPORT_FD, CompileReport};
+pub use create::{Create, CreateFds, Native};
 pub use exec::{Exec, PROCESS_FILE};
-pub use reply::{Failure, FailureKind, Reply};
+pub use reply::{Failure, FailureKind, Mode, Reply};
+
+use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,4 +36,15 @@ pub enum Request {
     Create(Create),
     /// Make a process in a running container and start it. Descriptors: [`CreateFds`].
     Exec(Exec),
+}
+
+impl Request {
+    /// The descriptors that came with it; `None` if they are not those that it announces.
+    pub fn take_fds(&self, fds: Vec<OwnedFd>) -> Option<CreateFds> {
+        let (layer, native) = match self {
+            Self::Create(create) => (create.layer.is_some(), create.native.is_some()),
+            Self::Exec(exec) => (exec.layer.is_some(), exec.native.is_some()),
+        };
+        CreateFds::from_received(fds, layer, native)
+    }
 }

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// What the engine's processes answer on a request's reply channel.
 ///
-/// A create is answered by `Created`, then after the start by `Running`; `Failed` ends either.
+/// A create that brings native code is first answered by `Loaded`. A create is answered by `Created`, then after the start by `Running`; `Failed` ends either.
 /// End of file without an answer means that the process died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
+    /// The module is loaded, and will run like this.
+    Loaded(Mode),
     /// The container waits for its start.
     Created {
         /// Its process, a child of the daemon, as the daemon's pid namespace numbers it.
@@ -20,6 +22,19 @@ pub enum Reply {
     Running,
     /// It could not be done.
     Failed(Failure),
+}
+
+/// How a module is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// As native code.
+    Native,
+    /// By the interpreter.
+    Interpreted {
+        /// Why not natively, for a person.
+        why: String,
+    },
 }
 
 /// Why a container could not be created or started.

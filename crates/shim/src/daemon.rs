@@ -2,6 +2,7 @@
 //! containerd namespace. One thread; it loads no WasmEdge and reads no guest's bytes but to pass them on.
 
 mod channel;
+mod compile;
 mod container;
 mod content;
 mod create;
@@ -13,6 +14,8 @@ mod idle;
 mod layers;
 mod lifecycle;
 mod logging;
+mod modules;
+mod native;
 mod oom;
 mod reaper;
 mod rootfs;
@@ -38,11 +41,13 @@ use self::container::Container;
 use self::content::Content;
 use self::events::Events;
 use self::idle::{Idle, Signals};
+use self::native::NativeCode;
 use self::reaper::Reaper;
 use self::zygote::Zygote;
 use crate::engine::Engine;
 use crate::failure::{self, Failure};
 use crate::rendezvous::Rendezvous;
+use crate::settings::Settings;
 
 /// What a daemon tells the `start` that waits for it.
 pub(crate) const READY: &str = "ready";
@@ -63,6 +68,7 @@ struct Daemon {
     containers: Mutex<HashMap<String, Arc<Container>>>,
     reaper: Reaper,
     zygote: Zygote,
+    native: NativeCode,
     events: Events,
     content: Content,
     idle: Idle,
@@ -82,6 +88,7 @@ pub(crate) fn serve(setup: Setup, listener: UnixListener, ready: impl FnOnce()) 
 async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Result<()> {
     let signals = Signals::listen()?;
     let reaper = Reaper::start()?;
+    let native = NativeCode::new(Settings::read()?, setup.engine.clone(), reaper.clone());
     let zygote = Zygote::new(setup.engine, reaper.clone(), raise_file_limit());
     zygote.warm().await?;
     let content = Content::new(setup.grpc_address, &setup.namespace);
@@ -90,6 +97,7 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
         containers: Mutex::default(),
         reaper,
         zygote,
+        native,
         events: Events::start(setup.ttrpc_address, setup.namespace),
         content,
         idle: Idle::new(setup.rendezvous),
@@ -103,7 +111,9 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
     server.start().await.context("serving the task API")?;
     ready();
 
-    daemon.idle.until_left(signals, || daemon.all().is_empty()).await?;
+    // A compile that is under way is wanted by the next container, even if there is none now.
+    let is_idle = || daemon.all().is_empty() && !daemon.native.is_busy();
+    daemon.idle.until_left(signals, is_idle).await?;
     daemon.events.flush().await;
     let _ = server.shutdown().await;
     Ok(())

@@ -10,6 +10,8 @@
 //! With a loader beside it the engine runs on that loader and its libraries alone, so that it does not
 //! matter which C library the machine has, if any. Without one it is an executable of this machine.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,6 +48,26 @@ impl Engine {
         self.libraries.join(EXECUTABLE)
     }
 
+    /// What changes whenever code that this engine compiles may change: the identity of its executable and of the
+    /// libraries beside it that compile. Fails if they cannot be read.
+    ///
+    /// With a WasmEdge that is installed elsewhere the libraries are not seen; WasmEdge itself then refuses code of
+    /// another format.
+    pub fn identity(&self) -> Result<String> {
+        let reading = || format!("reading {}", self.libraries.display());
+        let mut parts = Vec::new();
+        for entry in fs::read_dir(&self.libraries).with_context(reading)? {
+            let entry = entry.with_context(reading)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if [EXECUTABLE, "libwasmedge.", "libLLVM"].iter().any(|start| name.starts_with(start)) {
+                let file = fs::metadata(entry.path()).with_context(reading)?;
+                parts.push(format!("{name}:{}:{}.{:09}", file.len(), file.mtime(), file.mtime_nsec()));
+            }
+        }
+        parts.sort();
+        Ok(format!("{} {}", env!("CARGO_PKG_VERSION"), parts.join(" ")))
+    }
+
     /// A command that runs the engine, its arguments still to be added.
     pub fn command(&self) -> Command {
         let loader = self.libraries.join(LOADER);
@@ -60,8 +82,6 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn prefix(files: &[&str]) -> tempfile::TempDir {
@@ -89,6 +109,17 @@ mod tests {
         let command = Engine::in_prefix(prefix.path()).unwrap().command();
         assert_eq!(command.get_program(), prefix.path().join(LIBRARIES).join(EXECUTABLE));
         assert_eq!(command.get_args().count(), 0);
+    }
+
+    #[test]
+    fn another_library_is_another_engine() {
+        let prefix = prefix(&[EXECUTABLE, "libwasmedge.so.0", "libc.so.6"]);
+        let identity = || Engine::in_prefix(prefix.path()).unwrap().identity().unwrap();
+        let before = identity();
+        fs::write(prefix.path().join(LIBRARIES).join("libc.so.6"), "another").unwrap();
+        assert_eq!(identity(), before);
+        fs::write(prefix.path().join(LIBRARIES).join("libwasmedge.so.0"), "another").unwrap();
+        assert_ne!(identity(), before);
     }
 
     #[test]

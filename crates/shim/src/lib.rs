@@ -6,7 +6,9 @@
 
 mod bootstrap;
 mod bundle;
+pub mod cache;
 mod cgroup;
+mod compiler;
 mod daemon;
 pub mod engine;
 mod failure;
@@ -14,6 +16,7 @@ mod invocation;
 mod options;
 mod remains;
 mod rendezvous;
+mod settings;
 mod verbs;
 
 pub use verbs::run;

@@ -8,6 +8,8 @@ use containerd_shim_protos::protobuf::{CodedInputStream, Message};
 use containerd_shim_protos::shim::oci;
 use serde::Deserialize;
 
+use crate::settings::Policy;
+
 /// What CRI and Docker send for a runtime that they don't know: a TOML text, or a file of it.
 const GENERIC: &str = "runtimeoptions.v1.Options";
 /// What is sent for runc, and by users who took runc's configuration over.
@@ -26,6 +28,12 @@ pub(crate) struct RuntimeOptions {
     /// The largest module that is loaded, in bytes. Default: 512 MiB.
     #[serde(rename = "ModuleSizeLimit")]
     pub(crate) module_size_limit: u64,
+    /// When modules become native code. Default: as the node's settings say.
+    #[serde(rename = "Compile")]
+    pub(crate) compile: Option<Policy>,
+    /// For how many seconds a start waits for the compiler. Default: as the node's settings say.
+    #[serde(rename = "CompileWait")]
+    pub(crate) compile_wait: Option<u64>,
     // CRI sends the configuration section as it stands, these two included.
     #[serde(rename = "TypeUrl")]
     _type_url: String,
@@ -39,6 +47,8 @@ impl Default for RuntimeOptions {
             systemd_cgroup: false,
             daemon_per_pod: false,
             module_size_limit: 512 << 20,
+            compile: None,
+            compile_wait: None,
             _type_url: String::new(),
             _config_path: String::new(),
         }
@@ -136,10 +146,12 @@ mod tests {
 
     #[test]
     fn a_configuration_section_is_read_as_cri_sends_it() {
-        let any = generic("", "TypeUrl = 'x'\nSystemdCgroup = true\nModuleSizeLimit = 1000\n");
+        let any =
+            generic("", "TypeUrl = 'x'\nSystemdCgroup = true\nModuleSizeLimit = 1000\nCompile = 'off'\n");
         let options = RuntimeOptions::from_any(Some(&any)).unwrap();
         assert!(options.systemd_cgroup && !options.daemon_per_pod);
         assert_eq!(options.module_size_limit, 1000);
+        assert_eq!((options.compile, options.compile_wait), (Some(Policy::Off), None));
     }
 
     #[test]

@@ -61,6 +61,8 @@ guests! {
     EXPORTS = "exports.wasm";
     /// Declares and touches 4 GiB.
     BIG_MEMORY = "big-memory.wasm";
+    /// Recurses without end.
+    DEEP = "deep.wasm";
     /// A memory with 64-bit addresses.
     MEMORY64 = "memory64.wasm";
     /// A component.

@@ -23,6 +23,7 @@ pub struct TaskBuilder<'a> {
     bundle: PathBuf,
     config: Value,
     input: bool,
+    log: Captured,
     readers: Readers,
     terminal: bool,
     options: Option<Any>,
@@ -41,6 +42,7 @@ impl<'a> TaskBuilder<'a> {
             bundle,
             config,
             input: false,
+            log: Captured::nothing(),
             readers: Readers::Collect,
             terminal: false,
             options: None,
@@ -116,6 +118,18 @@ impl<'a> TaskBuilder<'a> {
     pub fn with_log_that_nobody_reads(self) -> Self {
         self.fifo("log");
         self
+    }
+
+    /// Has a `log` FIFO in its bundle, with a reader: what the daemon logs of it.
+    pub fn with_log(mut self) -> Self {
+        // Open for writing too: it has a reader before it has a writer.
+        self.log = Captured::from_reader(open_both_ways(&self.fifo("log")));
+        self
+    }
+
+    /// Has its module compiled, or not, by that policy; the compiler may take its time.
+    pub fn compiled(self, policy: &str) -> Self {
+        self.option(&format!("Compile = \"{policy}\"\nCompileWait = 100\n"))
     }
 
     /// Asks for a terminal.
@@ -206,6 +220,7 @@ impl<'a> TaskBuilder<'a> {
             stdin: RefCell::new(stdin),
             stdout: fifos.stdout,
             stderr: fifos.stderr,
+            log: self.log,
             _asleep: fifos.asleep,
         }
     }

@@ -22,6 +22,7 @@ pub struct Task<'a> {
     pub(super) stdin: RefCell<Option<File>>,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
+    pub(super) log: Captured,
     pub(super) _asleep: Vec<File>,
 }
 
@@ -41,6 +42,12 @@ impl Task<'_> {
         &self.bundle
     }
 
+    /// What the kernel says of its memory (proc_pid_smaps(5)).
+    pub fn smaps(&self) -> String {
+        let file = self.containerd.cell().outside(format!("/proc/{}/smaps", self.pid));
+        std::fs::read_to_string(file).unwrap()
+    }
+
     /// What it wrote to its standard output.
     pub fn stdout(&self) -> &Captured {
         &self.stdout
@@ -49,6 +56,11 @@ impl Task<'_> {
     /// What it wrote to its standard error.
     pub fn stderr(&self) -> &Captured {
         &self.stderr
+    }
+
+    /// What the daemon logged of it, if it was built with a log.
+    pub fn log(&self) -> &Captured {
+        &self.log
     }
 
     /// Starts it.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a story fails by panicking")]
 
+mod ahead_of_time;
 mod bad_input;
 mod concurrency;
 mod confinement;

@@ -13,11 +13,11 @@ use libcontainer::oci_spec::runtime::{LinuxSeccomp, Spec};
 use libcontainer::seccomp::initialize_seccomp;
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
-use wasmedge_messages::{Channel, Failure, FailureKind, Reply};
+use wasmedge_messages::{Channel, Failure, FailureKind, Mode, Native, Reply};
 
 use super::entrypoint::{self, Entrypoint};
 use super::{capabilities, preopens, signals};
-use crate::guest::{Guest, Source};
+use crate::guest::{Guest, NativeCode, Source};
 use crate::module::{Limits, split_entrypoint};
 use crate::title;
 use crate::vm::{Vm, Wasi};
@@ -30,6 +30,8 @@ pub(super) struct GuestExecutor(Rc<Shared>);
 pub(super) struct Task {
     /// The module, when it is a layer of the image: its digest and its bytes.
     pub(super) layer: Option<(String, OwnedFd)>,
+    /// What was compiled from the module, and where that is.
+    pub(super) native: Option<(Native, OwnedFd)>,
     /// What a module may be.
     pub(super) limits: Limits,
     /// A system call filter that libcontainer has not set. It needs `no_new_privs`, which is set first.
@@ -127,10 +129,28 @@ impl Shared {
         };
         let (_path, function) = split_entrypoint(arg0);
         let vm = self.vm.borrow_mut().take().ok_or_else(|| runtime("the VM is gone"))?;
-        let guest = Guest::load(vm, source, function, task.limits)?;
+        let (native, artifact) = task.native.take().unzip();
+        let code = native.as_ref().zip(artifact);
+        let code = code.map(|(native, file)| NativeCode { module: native.module.clone(), file });
+        let guest = Guest::load(vm, source, code, function, task.limits)?;
         fits(&guest, memory_limit(spec))?;
+        if let Some(native) = native {
+            self.tell_mode(&guest, native.required)?;
+        }
         signals::end_on_request();
         Ok(Payload::Guest(Box::new(guest)))
+    }
+
+    fn tell_mode(&self, guest: &Guest, required: bool) -> Result<(), Failure> {
+        if let (Mode::Interpreted { why }, true) = (guest.mode(), required) {
+            let message = format!("{}: native code is required, but {why}", guest.name());
+            return Err(Failure { kind: FailureKind::Unsupported, message });
+        }
+        if let Some(reply) = &*self.reply.borrow() {
+            // A daemon that is gone learns nothing.
+            let _ = reply.send(&Reply::Loaded(guest.mode().clone()), &[]);
+        }
+        Ok(())
     }
 
     fn exec_native(&self, spec: &Spec) -> Result<(), ExecutorError> {

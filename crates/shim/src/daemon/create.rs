@@ -3,13 +3,13 @@
 //! Many creates run at a time and share no lock. One that fails, or whose caller goes away, is undone to the last
 //! mount before the answer.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::Context;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::ttrpc::Code;
-use wasmedge_messages::{Create, CreateFds, Reply, Request};
+use wasmedge_messages::{Create, CreateFds, Mode, Reply, Request};
 
 use super::channel::AsyncChannel;
 use super::container::Container;
@@ -111,6 +111,7 @@ impl Daemon {
         bundle.prepare(options.systemd_cgroup)?;
         rootfs::mount(bundle, request.mounts).await?;
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
+        let native = self.native.of(&config, layer.as_ref(), &options).await?;
         let (opened, kept) = stdio::open(&request.streams)?;
         trail.cgroup = Some(cgroup.clone());
         let asked = Create {
@@ -119,12 +120,14 @@ impl Daemon {
             state: bundle.state_root(),
             systemd_cgroup: options.systemd_cgroup,
             layer: layer.as_ref().map(|layer| layer.digest.clone()),
+            native: native.asked(),
             module_size_limit: options.module_size_limit,
         };
         let witness = OomWitness::of(&config);
-        let asking = self.ask(&asked, &opened, layer.as_ref(), trail).await;
-        let (pid, replies) = asking.map_err(|failure| witness.explain(failure))?;
+        let asking = self.ask(&asked, &opened, layer.as_ref(), native.artifact(), trail).await;
+        let (pid, replies, mode) = asking.map_err(|failure| witness.explain(failure))?;
         *container.kept() = kept;
+        native.log(container.id(), mode);
         self.adopt(container, pid, config, cgroup, replies)
     }
 
@@ -134,8 +137,9 @@ impl Daemon {
         create: &Create,
         opened: &Opened,
         layer: Option<&Layer>,
+        artifact: Option<BorrowedFd<'_>>,
         trail: &mut Trail,
-    ) -> Result<(i32, AsyncChannel)> {
+    ) -> Result<(i32, AsyncChannel, Option<Mode>)> {
         let request = Request::Create(create.clone());
         for _ in 0..ATTEMPTS {
             let (replies, theirs) = AsyncChannel::pair().context("making a channel")?;
@@ -147,13 +151,21 @@ impl Daemon {
                 stdout: opened.stdout.as_fd(),
                 stderr: opened.stderr.as_fd(),
                 layer: layer.map(|layer| layer.module.as_fd()),
+                artifact,
             };
             let mut zygote = self.zygote.send(&request, &fds.as_array()).await?;
             drop(theirs);
-            match replies.receive().await.context("hearing the engine")? {
-                Some(Reply::Created { pid }) => return Ok((pid, replies)),
+            let mut mode = None;
+            let reply = loop {
+                match replies.receive().await.context("hearing the engine")? {
+                    Some(Reply::Loaded(loaded)) => mode = Some(loaded),
+                    reply => break reply,
+                }
+            };
+            match reply {
+                Some(Reply::Created { pid }) => return Ok((pid, replies, mode)),
                 Some(Reply::Failed(failure)) => return Err(failure.into()),
-                Some(Reply::Running) => {
+                Some(Reply::Running | Reply::Loaded(_)) => {
                     return Err(anyhow::anyhow!("the engine says that it runs what is not created").into());
                 }
                 None if zygote.ends().await => {

@@ -1,17 +1,16 @@
 //! The entrypoint, as far as the daemon looks: is it a file of the root filesystem, or has it to be a layer?
 
+use std::os::fd::OwnedFd;
+
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use crate::bundle::Config;
 
-/// Whether the entrypoint is there as a file, looked for as the engine will look for it.
-pub(super) fn has_entrypoint(config: &Config) -> bool {
-    let Some(entrypoint) = config.entrypoint() else { return false };
-    let Ok(root) =
-        rustix::fs::open(config.root(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-    else {
-        return false;
-    };
+/// The entrypoint, if it is there as a file; looked for as the engine will look for it, and opened as a path only.
+pub(super) fn file(config: &Config) -> Option<OwnedFd> {
+    let entrypoint = config.entrypoint()?;
+    let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(config.root(), root, Mode::empty()).ok()?;
     let process = config.spec.process().as_ref();
     let cwd = process.map_or(String::new(), |process| process.cwd().to_string_lossy().into_owned());
     let path =
@@ -21,9 +20,9 @@ pub(super) fn has_entrypoint(config: &Config) -> bool {
         relative if relative.contains('/') => vec![&cwd],
         _ => path.unwrap_or_default().split(':').chain([cwd.as_str()]).collect(),
     };
-    dirs.into_iter().any(|dir| {
+    dirs.into_iter().find_map(|dir| {
         let file = format!("./{dir}/{entrypoint}");
-        openat2(&root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
+        openat2(&root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).ok()
     })
 }
 
@@ -50,10 +49,10 @@ mod tests {
     #[test]
     fn an_entrypoint_is_found_by_path_by_name_and_with_its_function() {
         for there in ["/bin/app.wasm", "app.wasm", "./app.wasm", "/bin/app.wasm#run", "../bin/app.wasm"] {
-            assert!(has_entrypoint(&config(there).1), "{there}");
+            assert!(file(&config(there).1).is_some(), "{there}");
         }
         for missing in ["/app.wasm", "other.wasm", "./bin/app.wasm"] {
-            assert!(!has_entrypoint(&config(missing).1), "{missing}");
+            assert!(file(&config(missing).1).is_none(), "{missing}");
         }
     }
 
@@ -62,6 +61,6 @@ mod tests {
         let (dir, config) = config("/outside");
         fs::write(dir.path().join("outside-file"), "").unwrap();
         std::os::unix::fs::symlink("/../outside-file", dir.path().join("rootfs/outside")).unwrap();
-        assert!(!has_entrypoint(&config));
+        assert!(file(&config).is_none());
     }
 }

@@ -63,7 +63,7 @@ impl Daemon {
             Ok(Ok(Some(Reply::Failed(failure)))) => return Err(failure.into()),
             Ok(Err(error)) => return Err(anyhow::Error::from(error).context("hearing the engine").into()),
             // A native program closes the channel by being executed.
-            Ok(Ok(Some(Reply::Running | Reply::Created { .. }) | None)) => {}
+            Ok(Ok(Some(Reply::Running | Reply::Created { .. } | Reply::Loaded(_)) | None)) => {}
             Err(_) => log::warn!(target: container.id(), "the guest takes long to start"),
         }
         let state = hooks::State {

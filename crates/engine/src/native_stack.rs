@@ -1,0 +1,121 @@
+//! The native stack: what ends a guest of native code that recurses without end.
+//!
+//! Native code recurses on the process's own stack, and finds its end by a fault. WasmEdge takes every fault for an
+//! access beyond linear memory, but asks the kernel to tell it on that same stack, where there is no room left: the
+//! kernel kills the process. So its `sigaction` comes here first (a program may replace the C library's function):
+//! faults are told on a stack of their own, and those of the stack end the guest with a trap. All others are
+//! WasmEdge's.
+
+use std::ffi::c_int;
+use std::mem;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libc::{sigaction as Action, siginfo_t};
+
+/// Room for the handlers, WasmEdge's included, which walks the guest's stack.
+const HANDLER_STACK: usize = 256 << 10;
+/// How far from the stack pointer a fault is one of the stack: the kernel's guard gap, and a large frame.
+const NEAR: usize = 2 << 20;
+/// The most stack that a guest gets, where the container's limit is higher or there is none.
+const MOST: u64 = 64 << 20;
+
+type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut libc::c_void);
+type Sigaction = unsafe extern "C" fn(c_int, *const Action, *mut Action) -> c_int;
+
+/// The handler of the faults that are not the stack's; 0 before a guest of native code is loaded.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+static ARMED: OnceLock<()> = OnceLock::new();
+
+/// From now on a guest of native code runs in this process.
+pub fn arm() {
+    ARMED.get_or_init(|| {
+        limit();
+        // SAFETY: the memory is mapped for good and belongs to nothing else.
+        unsafe {
+            let (protection, flags) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            let stack = libc::mmap(ptr::null_mut(), HANDLER_STACK, protection, flags, -1, 0);
+            if stack != libc::MAP_FAILED {
+                let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: HANDLER_STACK };
+                libc::sigaltstack(&stack, ptr::null_mut());
+            }
+        }
+    });
+}
+
+fn limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Stack);
+    if now.current.is_none_or(|current| current > MOST) {
+        // Lowering is always allowed.
+        let _ = setrlimit(Resource::Stack, Rlimit { current: Some(MOST), maximum: now.maximum });
+    }
+}
+
+/// The C library's `sigaction`, for everything in this process.
+///
+/// # Safety
+/// As for the original.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
+    static ORIGINAL: OnceLock<Option<Sigaction>> = OnceLock::new();
+    let original = ORIGINAL.get_or_init(|| {
+        // SAFETY: the name is NUL-terminated; what it names has this type.
+        unsafe {
+            let found = libc::dlsym(libc::RTLD_NEXT, c"sigaction".as_ptr());
+            (!found.is_null()).then(|| mem::transmute::<*mut libc::c_void, Sigaction>(found))
+        }
+    });
+    let Some(original) = original else { return -1 };
+    // SAFETY: the caller's promises are passed on. A handler that takes the fault's details is replaced by ours,
+    // which takes them too.
+    unsafe {
+        let Some(wanted) =
+            new.as_ref().filter(|new| is_fault(signal) && new.sa_flags & libc::SA_SIGINFO != 0)
+        else {
+            return original(signal, new, old);
+        };
+        if ARMED.get().is_none() {
+            return original(signal, new, old);
+        }
+        NEXT.store(wanted.sa_sigaction, Ordering::Relaxed);
+        let handler: Handler = on_fault;
+        let ours = Action {
+            sa_sigaction: handler as usize,
+            sa_flags: wanted.sa_flags | libc::SA_ONSTACK,
+            ..*wanted
+        };
+        original(signal, &ours, old)
+    }
+}
+
+fn is_fault(signal: c_int) -> bool {
+    matches!(signal, libc::SIGSEGV | libc::SIGBUS)
+}
+
+extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes both, valid during the call.
+    if unsafe { (*info).si_addr() as usize }.abs_diff(unsafe { stack_pointer(context) }) < NEAR {
+        crate::stack_limit::end("trap: call stack exhausted\n");
+    }
+    let next = NEXT.load(Ordering::Relaxed);
+    if next != 0 {
+        // SAFETY: it was given to `sigaction` as a handler of this type.
+        let next = unsafe { mem::transmute::<usize, Handler>(next) };
+        next(signal, info, context);
+    }
+}
+
+/// # Safety
+/// `context` must be the one that a signal handler was given.
+unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
+    // SAFETY: the caller's promise.
+    let context = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
+    #[cfg(target_arch = "x86_64")]
+    let pointer = context.gregs[libc::REG_RSP as usize] as usize;
+    #[cfg(target_arch = "aarch64")]
+    let pointer = context.sp as usize;
+    pointer
+}

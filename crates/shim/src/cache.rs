@@ -1,0 +1,176 @@
+//! `wasmedge-engine cache`: a person's look at a node's native code.
+
+use std::fs::File;
+use std::io::{IsTerminal, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use wasmedge_cache::{Cache, Digest};
+
+use crate::compiler::{Compiler, sealed};
+use crate::engine::Engine;
+use crate::settings::Settings;
+
+const HELP: &str = "\
+Look after the native code that modules of this node were compiled to
+
+Usage: wasmedge-engine cache ls [--json]          list it
+       wasmedge-engine cache verify               check every byte, remove what is damaged
+       wasmedge-engine cache prune [--size BYTES] remove what was not used for longest
+       wasmedge-engine cache warm MODULE...       compile .wasm files before an image of them is started
+
+The directory, its size and the compiler's limits are set in /etc/containerd-shim-wasmedge.toml.
+";
+
+/// Does what the words after `cache` say. Fails with a message for the person who wrote them.
+pub fn run(words: &[String]) -> Result<()> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [] | ["help" | "--help" | "-h"] => print(HELP),
+        ["ls"] => list(false),
+        ["ls", "--json"] => list(true),
+        ["verify"] => verify(),
+        ["prune"] => prune(None),
+        ["prune", "--size", size] => prune(Some(size.parse().context("--size takes a number of bytes")?)),
+        ["warm", ref modules @ ..] if !modules.is_empty() => warm(modules),
+        _ => bail!("cache {}: no such command; see wasmedge-engine cache --help", words.join(" ")),
+    }
+}
+
+fn open() -> Result<(Arc<Cache>, Settings)> {
+    let settings = Settings::read()?;
+    Ok((Cache::open(&settings.cache)?, settings))
+}
+
+fn list(as_json: bool) -> Result<()> {
+    let mut entries = open()?.0.list()?;
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+    let age = |then: SystemTime| then.elapsed().map_or(0, |age| age.as_secs());
+    if as_json {
+        let entry = |entry: wasmedge_cache::Listed| {
+            json!({ "key": entry.key.to_string(), "size": entry.size, "usedSecondsAgo": age(entry.used),
+                "description": entry.description })
+        };
+        let list: Vec<_> = entries.into_iter().map(entry).collect();
+        return print(&format!("{:#}\n", serde_json::Value::from(list)));
+    }
+    let mut text = format!("{:<14}{:>12}  {:<10}{:<14}MODULE'S NAME\n", "KEY", "BYTES", "USED", "MODULE");
+    for entry in entries {
+        let (module, source) = match entry.description {
+            Some(description) => (description.module.to_string(), description.source),
+            None => ("?".to_owned(), "(damaged)".to_owned()),
+        };
+        let used = format!("{} ago", in_words(age(entry.used)));
+        let key = entry.key.to_string();
+        let (key, module) = (short(&key), short(&module));
+        text += &format!("{key:<14}{:>12}  {used:<10}{module:<14}{source}\n", entry.size);
+    }
+    print(&text)
+}
+
+fn verify() -> Result<()> {
+    let cache = open()?.0;
+    let checked = cache.list()?.len();
+    let faults = cache.verify()?;
+    for (key, fault) in &faults {
+        eprintln!("removed {key}: {fault}");
+    }
+    print(&format!("{checked} checked, {} removed\n", faults.len()))
+}
+
+fn prune(size: Option<u64>) -> Result<()> {
+    let (cache, settings) = open()?;
+    let evicted = cache.prune(size.unwrap_or(settings.cache_size), None)?;
+    let bytes: u64 = evicted.iter().map(|evicted| evicted.size).sum();
+    print(&format!("{} removed, {bytes} bytes\n", evicted.len()))
+}
+
+fn warm(modules: &[&str]) -> Result<()> {
+    let (cache, settings) = open()?;
+    let compiler = Compiler::new(Engine::locate()?, &settings)?;
+    let mut failed = 0;
+    for (number, name) in modules.iter().enumerate() {
+        let progress = format!("[{}/{}] {name}: ", number + 1, modules.len());
+        if std::io::stdout().is_terminal() {
+            print(&format!("{progress}compiling…\r"))?;
+        }
+        let begun = Instant::now();
+        match warm_one(&cache, &compiler, Path::new(name)) {
+            Ok(true) => print(&format!("{progress}compiled in {:.1} s\n", begun.elapsed().as_secs_f32()))?,
+            Ok(false) => print(&format!("{progress}was there already\n"))?,
+            Err(error) => {
+                failed += 1;
+                eprintln!("{progress}{error:#}");
+            }
+        }
+    }
+    cache.prune(settings.cache_size, None)?;
+    if failed > 0 {
+        bail!("{failed} of {} modules have no native code", modules.len());
+    }
+    Ok(())
+}
+
+/// Whether there was something to do.
+fn warm_one(cache: &Arc<Cache>, compiler: &Compiler, path: &Path) -> Result<bool> {
+    let mut file = File::open(path).context("opening it")?;
+    let digest = Digest::of_rest(&mut file).context("reading it")?;
+    let key = compiler.key(digest);
+    let told = |fault: &wasmedge_cache::Fault| eprintln!("removed {key}: {fault}");
+    let draft = loop {
+        if cache.find(&key, told).is_some() {
+            return Ok(false);
+        }
+        match cache.begin(key)? {
+            Some(draft) => break draft,
+            None => cache.wait_for_maker(&key)?,
+        }
+    };
+    file.rewind().context("reading it")?;
+    let mut compiling = compiler.start(sealed(file, digest)?, &draft)?;
+    let status = compiling.child.wait().context("waiting for the compiler")?;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255);
+    if let Err(why) = compiling.verdict(code.unsigned_abs()) {
+        bail!("{why}");
+    }
+    draft.publish(digest, &path.display().to_string(), compiler.identity())?;
+    Ok(true)
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("writing the answer")
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn in_words(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_its_largest_unit() {
+        assert_eq!([5, 65, 7_300, 200_000].map(in_words), ["5 s", "1 min", "2 h", "2 d"]);
+    }
+
+    #[test]
+    fn an_unknown_command_leads_to_the_help() {
+        let error = run(&["lss".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("--help"), "{error}");
+    }
+}

@@ -1,0 +1,133 @@
+//! The compiler is the engine's `compile`, run once for one module by whoever wants the artifact.
+
+use std::fs::File;
+use std::io::{PipeReader, Read, Seek, copy, pipe};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use wasmedge_cache::{Digest, Draft, Ingredients, Key, cpu_features};
+use wasmedge_messages::{COMPILE_ARTIFACT_FD, COMPILE_MODULE_FD, COMPILE_REPORT_FD, CompileReport};
+
+use crate::engine::Engine;
+use crate::settings::Settings;
+
+/// How the engine compiles; part of every key.
+const OPTIONS: &str = "O3 native shared-object";
+/// The longest report that is read.
+const LONGEST_REPORT: u64 = 64 << 10;
+
+/// An engine as a compiler: which it is, and what it may take.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    engine: Engine,
+    identity: String,
+    features: String,
+    limits: [String; 2],
+}
+
+/// A compiler at work. It is killed if this process dies.
+#[derive(Debug)]
+pub(crate) struct Compiling {
+    pub(crate) child: Child,
+    report: PipeReader,
+}
+
+impl Compiler {
+    /// Fails if the engine's files cannot be read.
+    pub(crate) fn new(engine: Engine, settings: &Settings) -> Result<Self> {
+        let limits = [
+            format!("--memory={}", settings.compile_memory),
+            format!("--cpu-seconds={}", settings.compile_time),
+        ];
+        Ok(Self { identity: engine.identity()?, features: cpu_features(), engine, limits })
+    }
+
+    /// The key of what this compiler makes of a module, here.
+    pub(crate) fn key(&self, module: Digest) -> Key {
+        let (engine, features) = (&self.identity, &self.features);
+        Key::of(&Ingredients { module, engine, features, options: OPTIONS })
+    }
+
+    /// What tells this compiler from others.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Starts to compile `module`, a file that nobody changes. To be called on the thread that lives longest: the
+    /// compiler dies with it.
+    pub(crate) fn start(&self, module: OwnedFd, draft: &Draft) -> Result<Compiling> {
+        let (report, theirs) = pipe().context("making a pipe")?;
+        let artifact = draft.file().try_clone().context("passing the artifact's file")?;
+        let mappings = [
+            (module, COMPILE_MODULE_FD),
+            (artifact.into(), COMPILE_ARTIFACT_FD),
+            (theirs.into(), COMPILE_REPORT_FD),
+        ];
+        let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).into();
+        let mut command = self.engine.command();
+        command
+            .arg("compile")
+            .args(&self.limits)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .fd_mappings(mappings)
+            .context("passing the module")?;
+        let child =
+            command.spawn().with_context(|| format!("running {}", self.engine.executable().display()))?;
+        Ok(Compiling { child, report })
+    }
+}
+
+impl Compiling {
+    /// What the compiler, which has ended with this status (128 + signal), has said. The error is why there is no
+    /// artifact, and whether that is because of the module.
+    pub(crate) fn verdict(self, status: u32) -> std::result::Result<(), NoArtifact> {
+        let mut said = Vec::new();
+        let read = self.report.take(LONGEST_REPORT).read_to_end(&mut said);
+        let report = read.ok().and_then(|_| serde_json::from_slice(&said).ok());
+        match report {
+            Some(CompileReport::Compiled) if status == 0 => Ok(()),
+            Some(CompileReport::Refused { why }) => Err(NoArtifact::Module(why)),
+            Some(CompileReport::Failed { why }) => Err(NoArtifact::Compiler(why)),
+            _ => Err(NoArtifact::Module(match status {
+                0..128 => format!("the compiler gave up on it with status {status}"),
+                _ => format!("the compiler was ended by signal {}", status - 128),
+            })),
+        }
+    }
+}
+
+/// Why there is no artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoArtifact {
+    /// The module is not for this compiler; trying again is no use.
+    Module(String),
+    /// Something else was in the way.
+    Compiler(String),
+}
+
+impl std::fmt::Display for NoArtifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Module(why) | Self::Compiler(why)) = self;
+        f.write_str(why)
+    }
+}
+
+/// A copy of a file's bytes that nobody can change. Fails if they are not those with this digest (any more).
+pub(crate) fn sealed(mut file: File, digest: Digest) -> Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut memory = File::from(memfd_create("module", flags).context("making a memory file")?);
+    copy(&mut file, &mut memory).context("copying the module")?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&memory, seals).context("sealing the module")?;
+    memory.rewind().context("reading the module")?;
+    ensure!(Digest::of_rest(&mut memory)? == digest, "the module was changed while it was copied");
+    memory.rewind().context("reading the module")?;
+    Ok(memory.into())
+}

@@ -1,0 +1,174 @@
+//! The way to native code: what a container gets of it, by the node's policy and what the cache holds.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::OnceCell;
+use wasmedge_cache::{Artifact, Cache};
+use wasmedge_messages::{Mode, Native};
+
+use super::compile::Compiles;
+use super::layers::Layer;
+use super::modules::{Candidate, Digests};
+use super::reaper::Reaper;
+use crate::bundle::Config;
+use crate::compiler::Compiler;
+use crate::engine::Engine;
+use crate::failure::{Failure, Result};
+use crate::options::RuntimeOptions;
+use crate::settings::{Policy, Settings};
+
+/// All that this daemon has for native code; made when it is first asked for.
+#[derive(Debug)]
+pub(super) struct NativeCode {
+    settings: Settings,
+    engine: Engine,
+    reaper: Reaper,
+    digests: Digests,
+    compiles: OnceCell<Option<Arc<Compiles>>>,
+}
+
+/// What a container gets.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// This.
+    Code(Native, Artifact),
+    /// Nothing; why, for a person.
+    Nothing(String),
+    /// It runs no module.
+    Program,
+}
+
+impl NativeCode {
+    pub(super) fn new(settings: Settings, engine: Engine, reaper: Reaper) -> Self {
+        Self { settings, engine, reaper, digests: Digests::default(), compiles: OnceCell::new() }
+    }
+
+    /// Whether a compile is under way, for which the daemon has to stay.
+    pub(super) fn is_busy(&self) -> bool {
+        self.compiles.get().and_then(Option::as_ref).is_some_and(|compiles| compiles.is_busy())
+    }
+
+    /// Finds or makes the native code of what the container is to run. Fails only where it is required.
+    pub(super) async fn of(
+        &self,
+        config: &Config,
+        layer: Option<&Layer>,
+        options: &RuntimeOptions,
+    ) -> Result<Found> {
+        let policy = options.compile.unwrap_or(self.settings.compile);
+        if policy == Policy::Off {
+            return Ok(Found::Nothing("compiling is off".to_owned()));
+        }
+        let why = match self.look(config, layer, options, policy).await {
+            Ok(Found::Nothing(why)) => why,
+            Ok(found) => return Ok(found),
+            Err(error) => format!("{error:#}"),
+        };
+        if policy == Policy::Require {
+            let name = config.entrypoint().unwrap_or_default();
+            let message = format!("{name}: native code is required, and there is none: {why}");
+            return Err(Failure::precondition(message));
+        }
+        Ok(Found::Nothing(why))
+    }
+
+    async fn look(
+        &self,
+        config: &Config,
+        layer: Option<&Layer>,
+        options: &RuntimeOptions,
+        policy: Policy,
+    ) -> anyhow::Result<Found> {
+        let nothing = |why: &str| Ok(Found::Nothing(why.to_owned()));
+        let Some(candidate) = Candidate::of(config, layer)? else {
+            return nothing("the module is no file of the image");
+        };
+        let (digests, limit) = (self.digests.clone(), options.module_size_limit);
+        let identified = tokio::task::spawn_blocking(move || candidate.identify(&digests, limit));
+        let Some(module) = identified.await?? else { return Ok(Found::Program) };
+        let Some(compiles) = self.compiles.get_or_init(|| async { self.open() }).await else {
+            return nothing("the cache cannot be used");
+        };
+        let key = compiles.compiler().key(module.digest);
+        let native = Native { module: module.digest.to_string(), required: policy == Policy::Require };
+        let cache = compiles.cache();
+        if let Some(artifact) = find(cache, key).await? {
+            return Ok(Found::Code(native, artifact));
+        }
+        if let Some(why) = compiles.refusal(&key) {
+            return Ok(Found::Nothing(why));
+        }
+        let mut compile = compiles.of(key, module);
+        let wait = match policy {
+            Policy::Off | Policy::Background => return nothing("it is being compiled"),
+            Policy::Wait => Duration::from_secs(options.compile_wait.unwrap_or(self.settings.compile_wait)),
+            Policy::Require => self.settings.patience(),
+        };
+        let Ok(ended) = tokio::time::timeout(wait, compile.wait_for(Option::is_some)).await else {
+            return nothing("it is still being compiled");
+        };
+        if let Some(Err(why)) = &*ended.context("the compile died")? {
+            return Ok(Found::Nothing(why.to_string()));
+        }
+        match find(cache, key).await? {
+            Some(artifact) => Ok(Found::Code(native, artifact)),
+            None => nothing("its native code vanished from the cache"),
+        }
+    }
+
+    fn open(&self) -> Option<Arc<Compiles>> {
+        let opened = Cache::open(&self.settings.cache).map_err(anyhow::Error::from).and_then(|cache| {
+            let compiler = Compiler::new(self.engine.clone(), &self.settings)?;
+            let (size, patience) = (self.settings.cache_size, self.settings.patience());
+            Ok(Compiles::new(cache, size, compiler, self.reaper.clone(), patience))
+        });
+        match opened {
+            Ok(compiles) => Some(Arc::new(compiles)),
+            Err(error) => {
+                log::warn!("modules are interpreted: {error:#}");
+                None
+            }
+        }
+    }
+}
+
+impl Found {
+    /// What the engine is asked to use.
+    pub(super) fn asked(&self) -> Option<Native> {
+        match self {
+            Self::Code(native, _) => Some(native.clone()),
+            Self::Nothing(_) | Self::Program => None,
+        }
+    }
+
+    /// The descriptor that goes with it.
+    pub(super) fn artifact(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Code(_, artifact) => Some(artifact.as_fd()),
+            Self::Nothing(_) | Self::Program => None,
+        }
+    }
+
+    /// Tells how a container runs, now that the engine has told what it did with it.
+    pub(super) fn log(&self, id: &str, mode: Option<Mode>) {
+        match (self, mode) {
+            (Self::Code(..), Some(Mode::Native)) => log::info!(target: id, "container {id} runs native code"),
+            (Self::Code(..), Some(Mode::Interpreted { why })) => {
+                log::warn!(target: id, "container {id} runs interpreted: {why}");
+            }
+            (Self::Nothing(why), _) => {
+                log::info!(target: id, "container {id} runs interpreted: {why}");
+            }
+            (Self::Code(..), None) | (Self::Program, _) => {}
+        }
+    }
+}
+
+async fn find(cache: &Arc<Cache>, key: wasmedge_cache::Key) -> anyhow::Result<Option<Artifact>> {
+    let cache = cache.clone();
+    let told = move |fault: &wasmedge_cache::Fault| log::warn!("removed {key} from the cache: {fault}");
+    Ok(tokio::task::spawn_blocking(move || cache.find(&key, told)).await?)
+}

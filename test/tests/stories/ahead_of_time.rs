@@ -1,0 +1,271 @@
+//! Ahead of time: modules become native code, once per node, and nobody can tell but by the clock.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wasmedge_shim_tests::guests::{self, Guest};
+use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, TaskBuilder, eventually};
+
+use crate::signal;
+
+/// A compile of a small guest, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(120);
+const NATIVE: &str = "runs native code";
+const INTERPRETED: &str = "runs interpreted";
+
+fn run(task: TaskBuilder<'_>) -> (u32, String, String, String) {
+    let task = task.with_log().within(PATIENCE).create();
+    let task = task.start();
+    let status = task.wait();
+    task.log().wait_for(" runs ", DEADLINE);
+    let (out, err) = (task.stdout().to_end(DEADLINE), task.stderr().to_end(DEADLINE));
+    let log = task.log().so_far();
+    task.delete();
+    (status, out, err, log)
+}
+
+fn entries(containerd: &MockContainerd, ending: &str) -> Vec<PathBuf> {
+    let cache = containerd.cell().outside("/var/cache/containerd-shim-wasmedge");
+    let entries = fs::read_dir(cache).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+}
+
+#[test]
+fn a_guest_that_waits_for_the_compiler_and_the_next_one_run_native_code() {
+    let containerd = MockContainerd::start();
+    let interpreted = run(containerd.task(guests::HELLO));
+    assert!(interpreted.3.contains("compiling is off"), "{}", interpreted.3);
+    for _ in 0..2 {
+        let native = run(containerd.task(guests::HELLO).compiled("wait"));
+        assert!(native.3.contains(NATIVE), "{}", native.3);
+        assert_eq!((native.0, native.1, native.2), (interpreted.0, interpreted.1.clone(), String::new()));
+    }
+    assert_eq!(entries(&containerd, "so").len(), 1);
+}
+
+#[test]
+fn in_the_background_the_first_start_is_interpreted_and_a_later_one_native() {
+    let containerd = MockContainerd::start();
+    let first = run(containerd.task(guests::HELLO).compiled("background"));
+    assert!(first.3.contains(INTERPRETED) && first.3.contains("being compiled"), "{}", first.3);
+    eventually("the artifact is there", PATIENCE, || (entries(&containerd, "so").len() == 1).then_some(()));
+    let next = run(containerd.task(guests::HELLO).compiled("background"));
+    assert!(next.3.contains(NATIVE), "{}", next.3);
+    assert_eq!(next.1, first.1);
+}
+
+#[test]
+fn a_trap_in_native_code_is_a_trap() {
+    let containerd = MockContainerd::start();
+    let trap = |guest: Guest, words: &[&str], said: &str| {
+        let (status, _, err, log) = run(containerd.task(guest).args(words).compiled("wait"));
+        assert!(log.contains(NATIVE), "{log}");
+        assert_eq!(status, 134, "{err}");
+        assert!(err.contains("trap: ") && err.contains(said), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    };
+    trap(guests::DIVIDE, &[], "integer divide by zero");
+    trap(guests::NAMED_TRAP, &[], "unreachable");
+    trap(guests::DEEP, &[], "call stack exhausted");
+    trap(guests::PROBE, &["trap", "memory"], "out of bounds memory access");
+}
+
+#[test]
+fn a_signal_ends_native_code_at_once() {
+    let containerd = MockContainerd::start();
+    for (work, sign) in [("sleep", "sleeping"), ("spin", "spinning")] {
+        let task = containerd.task(guests::PROBE).args(&[work]).compiled("require").within(PATIENCE);
+        let task = task.create().start();
+        task.stdout().wait_for(sign, DEADLINE);
+        task.kill(signal::TERM).unwrap();
+        assert_eq!(task.finish(), 143);
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_never_run_and_the_artifact_is_made_anew() {
+    let containerd = MockContainerd::start();
+    run(containerd.task(guests::HELLO).compiled("wait"));
+    let [artifact] = entries(&containerd, "so").try_into().unwrap();
+    let sound = fs::read(&artifact).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&artifact).unwrap();
+    file.write_all_at(&[!sound[sound.len() / 2]], sound.len() as u64 / 2).unwrap();
+    let (status, out, _, log) = run(containerd.task(guests::HELLO).compiled("wait"));
+    assert_eq!((status, out.as_str()), (0, "hello from wasm\n"));
+    assert!(log.contains(NATIVE), "{log}");
+    assert_eq!(fs::read(&artifact).unwrap(), sound, "the compiler makes the same again");
+}
+
+#[test]
+fn a_cache_that_others_can_write_is_not_used() {
+    let containerd = MockContainerd::start();
+    let cache = containerd.cell().outside("/var/cache/containerd-shim-wasmedge");
+    fs::create_dir(&cache).unwrap();
+    std::os::unix::fs::chown(&cache, Some(1000), Some(1000)).unwrap();
+    let (status, out, _, log) = run(containerd.task(guests::HELLO).compiled("wait"));
+    assert_eq!((status, out.as_str()), (0, "hello from wasm\n"));
+    assert!(log.contains(INTERPRETED), "{log}");
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0);
+    std::os::unix::fs::chown(&cache, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&cache, Permissions::from_mode(0o775)).unwrap();
+    containerd.cell().dismiss_idle_daemons();
+    let (_, _, _, log) = run(containerd.task(guests::HELLO).compiled("wait"));
+    assert!(log.contains(INTERPRETED), "{log}");
+}
+
+#[test]
+fn a_wasmedge_section_is_not_native_code() {
+    let containerd = MockContainerd::start();
+    for policy in ["wait", "require"] {
+        let (status, out, err, log) = run(containerd.task(guests::WASMEDGE_SECTION).compiled(policy));
+        assert_eq!((status, out.as_str(), err.as_str()), (0, "hello from wasm\n", ""));
+        assert!(log.contains(NATIVE), "{log}");
+    }
+}
+
+#[test]
+fn two_containers_at_once_cost_one_compile() {
+    let containerd = MockContainerd::start();
+    let daemon = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    let tasks = [(); 2].map(|()| containerd.task(guests::HELLO).compiled("wait").with_log().within(PATIENCE));
+    let compilers = || containerd.cell().processes_named("compile --memory").len();
+    std::thread::scope(|scope| {
+        let running = tasks.map(|task| scope.spawn(|| task.create().start()));
+        let most = eventually("a compiler at work", PATIENCE, || match compilers() {
+            0 => None,
+            some => Some(some),
+        });
+        // The one that waits for the other in its pid namespace, seen from here, is the same command.
+        assert!(most <= 2, "{most} processes");
+        for task in running {
+            let task = task.join().unwrap();
+            task.log().wait_for(NATIVE, DEADLINE);
+            assert_eq!(task.finish(), 0);
+        }
+    });
+    assert_eq!(entries(&containerd, "so").len(), 1);
+    end(daemon);
+}
+
+#[test]
+fn a_compiler_that_is_killed_leaves_no_entry_and_the_guest_is_interpreted() {
+    let containerd = MockContainerd::start();
+    let (status, out) = std::thread::scope(|scope| {
+        let task = containerd.task(guests::HTTP).args(&["--no-such-option"]).compiled("wait").with_log();
+        let task = task.within(PATIENCE);
+        let creating = scope.spawn(|| task.create());
+        let compilers = eventually("a compiler at work", PATIENCE, || {
+            let found = containerd.cell().processes_named("compile --memory");
+            (found.len() == 2).then_some(found)
+        });
+        for pid in compilers {
+            containerd.cell().run(&["kill", "-KILL", &pid.to_string()]);
+        }
+        let task = creating.join().unwrap();
+        task.log().wait_for(INTERPRETED, DEADLINE);
+        let log = task.log().so_far();
+        assert!(log.contains("signal 9"), "{log}");
+        task.kill(signal::KILL).unwrap();
+        (task.finish(), log)
+    });
+    assert_eq!(status, 137, "{out}");
+    for ending in ["so", "json", "new"] {
+        assert_eq!(entries(&containerd, ending), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn a_daemon_that_is_killed_takes_its_compiler_with_it_and_the_next_one_compiles() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HTTP).compiled("background").create();
+    eventually("a draft", PATIENCE, || (entries(&containerd, "new").len() == 1).then_some(()));
+    containerd.cell().run(&["kill", "-KILL", &task.connect().shim_pid.to_string()]).success();
+    containerd.verb("delete", task.id(), task.bundle()).success();
+    eventually("the compiler is gone", DEADLINE, || {
+        containerd.cell().processes_named("compile --memory").is_empty().then_some(())
+    });
+    assert_eq!(entries(&containerd, "so"), Vec::<PathBuf>::new());
+    let next = containerd.task(guests::HTTP).compiled("require").with_log().within(PATIENCE).create();
+    next.log().wait_for(NATIVE, DEADLINE);
+    end(next);
+    assert_eq!(entries(&containerd, "new"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_64_bit_memory_is_interpreted_and_where_native_code_is_required_refused() {
+    let containerd = MockContainerd::start();
+    let (_, _, _, log) = run(containerd.task(guests::MEMORY64).compiled("wait"));
+    assert!(log.contains(INTERPRETED) && log.contains("64-bit memory"), "{log}");
+    let refused = containerd.task(guests::MEMORY64).compiled("require").within(PATIENCE).try_create();
+    let refusal = refused.err().unwrap().to_string();
+    assert!(refusal.contains("native code is required") && refusal.contains("64-bit memory"), "{refusal}");
+}
+
+#[test]
+fn containers_of_one_module_share_its_native_code() {
+    let containerd = MockContainerd::start();
+    run(containerd.task(guests::PROBE).args(&["exit", "0"]).compiled("require"));
+    let sleeper = || {
+        let task = containerd.task(guests::PROBE).args(&["sleep"]).compiled("require").create().start();
+        task.stdout().wait_for("sleeping", DEADLINE);
+        task
+    };
+    let tasks: Vec<_> = (0..20).map(|_| sleeper()).collect();
+    let (mut code, mut shares) = (0, 0);
+    for task in &tasks {
+        let (resident, share) = executable_artifact(task);
+        code = code.max(resident);
+        shares += share;
+    }
+    assert!(code > 0, "the code is resident");
+    // Pages of one copy are counted in equal parts; a part of a KiB is lost in each.
+    assert!(shares <= code + 20, "20 containers have {shares} KiB of code between them, one has {code} KiB");
+    tasks.into_iter().for_each(end);
+}
+
+#[test]
+fn a_person_can_warm_list_verify_and_prune_the_cache() {
+    let containerd = MockContainerd::start();
+    let cache = |words: &[&str]| {
+        let engine = wasmedge_shim_tests::product("bin/wasmedge-engine").display().to_string();
+        containerd.cell().run(&[&[engine.as_str(), "cache"], words].concat())
+    };
+    let hello = guests::HELLO.path().display().to_string();
+    assert!(cache(&["warm", &hello]).success().stdout.contains("compiled in"));
+    assert!(cache(&["warm", &hello]).success().stdout.contains("there already"));
+    assert!(cache(&["ls"]).success().stdout.contains("hello.wasm"));
+    let (_, _, _, log) = run(containerd.task(guests::HELLO).compiled("background"));
+    assert!(log.contains(NATIVE), "it was compiled before its first start: {log}");
+
+    let [artifact] = entries(&containerd, "so").try_into().unwrap();
+    fs::set_permissions(&artifact, Permissions::from_mode(0o666)).unwrap();
+    let verified = cache(&["verify"]).success();
+    assert!(verified.stdout.contains("1 removed") && verified.stderr.contains("can write"), "{verified}");
+    cache(&["warm", &hello]).success();
+    assert!(cache(&["prune", "--size", "0"]).success().stdout.starts_with("1 removed"));
+    assert!(!cache(&["ls"]).success().stdout.contains("hello.wasm"));
+}
+
+/// Resident and proportional KiB of the executable part of the artifact in a task's process.
+fn executable_artifact(task: &Task<'_>) -> (u64, u64) {
+    let smaps = task.smaps();
+    let mut lines = smaps.lines().skip_while(|line| {
+        !(line.contains(" r-xp ")
+            && line.ends_with(".so")
+            && line.contains("containerd-shim-wasmedge/")
+            && !line.contains("/lib"))
+    });
+    let mut value = |name: &str| {
+        let line =
+            lines.find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {smaps}"));
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    (value("Rss:"), value("Pss:"))
+}
+
+fn end(task: Task<'_>) {
+    task.kill(signal::KILL).unwrap();
+    task.finish();
+}
