@@ -107,7 +107,8 @@ fn the_daemon_leaves_with_its_last_container() {
     two.kill(signal::KILL).unwrap();
     two.finish();
     eventually("the daemon leaves by itself", DEADLINE, || {
-        containerd.cell().processes_named("wasmedge").is_empty().then_some(())
+        let named = |name: &str| containerd.cell().processes_named(name);
+        (named("containerd-shim-wasmedge-v1").is_empty() && named("wasmedge-engine").is_empty()).then_some(())
     });
     let sockets = containerd.cell().outside("/run/containerd-shim-wasmedge");
     assert_eq!(std::fs::read_dir(sockets).unwrap().count(), 0);
