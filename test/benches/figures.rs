@@ -7,12 +7,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use wasmedge_shim_tests::{
-    Cell, Containerd, DEADLINE, Image, MockContainerd, eventually, guests, product, repository,
-};
+use wasmedge_shim_tests::{Cell, Containerd, Image, MockContainerd, guests, repository};
 
 const RUNC: &str = "io.containerd.runc.v2";
 const OURS: &str = "io.containerd.wasmedge.v1";
@@ -92,30 +90,15 @@ fn memory_of_the_shim(cell: &Cell) {
         ("zygote", named("zygote")),
         ("a container's process", named("app.wasm")),
     ] {
-        line(&format!("{who}, resident"), kib(pid, "smaps_rollup", "Rss:") / 1024.0, "MiB");
-        line(&format!("{who}, private dirty"), kib(pid, "smaps_rollup", "Private_Dirty:") / 1024.0, "MiB");
+        let rollup = cell.outside(format!("/proc/{pid}/smaps_rollup"));
+        line(&format!("{who}, resident"), kib(&rollup, "Rss:") / 1024.0, "MiB");
+        line(&format!("{who}, private dirty"), kib(&rollup, "Private_Dirty:") / 1024.0, "MiB");
     }
-    line("an executed verb, resident at most", verb_peak() / 1024.0, "MiB");
 }
 
-/// The verb that reads its input, while it waits for it.
-fn verb_peak() -> f64 {
-    let shim = product("bin/containerd-shim-wasmedge-v1");
-    let mut verb =
-        Command::new(shim).arg("-info").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let pid = i32::try_from(verb.id()).unwrap();
-    eventually("the verb to read its input", DEADLINE, || {
-        fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap().contains("pipe_read").then_some(())
-    });
-    let peak = kib(pid, "status", "VmHWM:");
-    drop(verb.stdin.take());
-    assert!(verb.wait().unwrap().success());
-    peak
-}
-
-/// A field of one of a process's files in `/proc`, in KiB.
-fn kib(pid: i32, file: &str, field: &str) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+/// A field of a process's file in `/proc`, in KiB.
+fn kib(file: &Path, field: &str) -> f64 {
+    let text = fs::read_to_string(file).unwrap();
     let line = text.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
