@@ -11,6 +11,8 @@ fn main() {
     // WasmEdge shall use the `operator new` of src/stack_limit.rs, and the `sigaction` of src/native_stack.rs.
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Znwm");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=sigaction");
+    // And the `epoll_wait` of src/restart.rs.
+    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_wait");
 
     // An installed WasmEdge is used where it is.
     if std::env::var_os("WASMEDGE_DIR").is_some()

@@ -30,7 +30,7 @@ pub use cri::{Cri, Pod, PodContainer};
 pub use dockerd::{Dockerd, Store};
 pub use finished::{Finished, finish};
 pub use image::{Image, OddImage, WASM_LAYER};
-pub use mock::{ApiVersion, Event, MockContainerd, Refusal, Task, TaskBuilder};
+pub use mock::{ApiVersion, Event, Exec, ExecBuilder, MockContainerd, Refusal, Task, TaskBuilder};
 pub use parts::{part, product, repository};
 pub use patience::{DEADLINE, eventually};
 pub use wasmedge_test_guests as guests;

@@ -12,6 +12,7 @@
 mod bundle;
 mod config;
 mod events;
+mod exec;
 mod rpc;
 mod task;
 
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 pub use bundle::TaskBuilder;
 pub use events::Event;
+pub use exec::{Exec, ExecBuilder};
 pub use rpc::{ApiVersion, Refusal};
 pub use task::Task;
 

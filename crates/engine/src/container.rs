@@ -12,7 +12,7 @@ mod preopens;
 mod signals;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libcontainer::container::ContainerStatus;
 use libcontainer::container::builder::ContainerBuilder;
@@ -39,7 +39,12 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
         limits: Limits { size: create.module_size_limit },
         late_seccomp: None,
     };
-    let site = Site { id: &create.id, state: &create.state, step: "setting up the container" };
+    let site = Site {
+        id: &create.id,
+        state: &create.state,
+        console: create.console,
+        step: "setting up the container",
+    };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
         site.build(vm, task, reply, streams, |builder| {
             let init = builder.as_init(&create.bundle).with_systemd(create.systemd_cgroup);
@@ -65,7 +70,8 @@ pub fn exec(vm: Vm, mut exec: Exec, fds: CreateFds) -> ! {
         // libcontainer 0.7 starts a container's further processes without the container's filter.
         late_seccomp: seccomp(&exec.bundle),
     };
-    let site = Site { id: &exec.id, state: &exec.dir, step: "setting up the process" };
+    let console = exec.console.take();
+    let site = Site { id: &exec.id, state: &exec.dir, console, step: "setting up the process" };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
         site.build(vm, task, reply, streams, |builder| {
             borrow_state(&exec).map_err(LibcontainerError::OtherIO)?;
@@ -86,6 +92,7 @@ fn borrow_state(exec: &Exec) -> std::io::Result<()> {
 struct Site<'a> {
     id: &'a str,
     state: &'a Path,
+    console: Option<PathBuf>,
     step: &'static str,
 }
 
@@ -105,6 +112,7 @@ impl Site<'_> {
         let made = ContainerBuilder::new(self.id.to_owned(), SyscallType::Linux)
             .with_executor(executor)
             .with_root_path(self.state)
+            .map(|builder| builder.with_console_socket(self.console.as_ref()))
             .map(|builder| builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr))
             .and_then(make);
         // The process itself knows best why it refused; it has told before libcontainer noticed.

@@ -11,6 +11,7 @@ pub mod guest;
 pub mod module;
 pub mod native_stack;
 pub mod pack;
+pub mod restart;
 pub mod run;
 pub mod stack_limit;
 pub mod title;

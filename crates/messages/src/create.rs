@@ -22,6 +22,9 @@ pub struct Create {
     pub native: Option<Native>,
     /// The largest module that is loaded, in bytes.
     pub module_size_limit: u64,
+    /// Where to send the terminal's controlling side, when the process has a terminal: a listening Unix socket. The
+    /// terminal is then all three streams.
+    pub console: Option<PathBuf>,
 }
 
 /// Native code that was made from a module. The container process uses it only for that very module.

@@ -27,4 +27,6 @@ pub struct Exec {
     pub native: Option<Native>,
     /// The largest module that is loaded, in bytes.
     pub module_size_limit: u64,
+    /// As [`Create::console`](crate::Create::console).
+    pub console: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@
 //! <bundle>/rootfs/             mounted by the daemon, if the create request brings mounts
 //! <bundle>/wasmedge/           ours
 //!     <id>/                    libcontainer's state: state.json, notify.sock, …
+//!     .exec/<exec id>/         process.json, and libcontainer's state of an exec
 //!     systemd                  there if systemd manages the cgroup
 //!     exit                     the exit status, once there is one
 //! ```
@@ -32,8 +33,7 @@ impl Bundle {
     /// Fails if the id cannot be a file's name or the directory is not absolute.
     pub(crate) fn new(dir: impl Into<PathBuf>, id: &str) -> Result<Self> {
         let dir = dir.into();
-        let named = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-        ensure!(named && !id.is_empty() && !id.starts_with('.'), "{id:?} is not a container id");
+        ensure!(is_file_name(id), "{id:?} is not a container id");
         ensure!(dir.is_absolute(), "the bundle {} is not an absolute path", dir.display());
         Ok(Self { dir, id: id.to_owned() })
     }
@@ -64,6 +64,13 @@ impl Bundle {
     /// libcontainer's directory for the container.
     pub(crate) fn state(&self) -> PathBuf {
         self.state_root().join(&self.id)
+    }
+
+    /// The directory of an exec. Fails if the id cannot be a file's name.
+    pub(crate) fn exec(&self, id: &str) -> Result<PathBuf> {
+        ensure!(is_file_name(id), "{id:?} is not an exec id");
+        // No container's id begins with a dot.
+        Ok(self.state_root().join(".exec").join(id))
     }
 
     pub(crate) fn exit_file(&self) -> PathBuf {
@@ -103,6 +110,11 @@ impl Bundle {
         let systemd = self.state_root().join("systemd").exists();
         self.config().ok().map(|config| config.cgroup(systemd))
     }
+}
+
+fn is_file_name(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !id.is_empty() && !id.starts_with('.') && id.bytes().all(allowed)
 }
 
 /// A bundle's `config.json`.

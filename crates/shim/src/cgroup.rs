@@ -6,10 +6,13 @@
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// How long the kernel may take to stop the processes of a cgroup.
+const FREEZING: Duration = Duration::from_secs(2);
 
 /// Where a container's cgroup is, whether it exists or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +111,50 @@ impl Cgroup {
             text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|n| n.trim().parse().ok())
         };
         text.and_then(value).unwrap_or(0)
+    }
+
+    /// Stops all processes, and returns when they have. Fails after a while, with all of them running again.
+    pub(crate) fn freeze(&self) -> io::Result<()> {
+        self.write_freezer(true)?;
+        let deadline = Instant::now() + FREEZING;
+        while !self.is_frozen()? {
+            if Instant::now() > deadline {
+                self.thaw()?;
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not freeze"));
+            }
+            // Version 1 tells nobody when it is done.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Lets all processes go on.
+    pub(crate) fn thaw(&self) -> io::Result<()> {
+        self.write_freezer(false)
+    }
+
+    fn write_freezer(&self, freeze: bool) -> io::Result<()> {
+        let (file, state) = match (self, freeze) {
+            (Self::V1(_), true) => ("freezer.state", "FROZEN"),
+            (Self::V1(_), false) => ("freezer.state", "THAWED"),
+            (Self::V2(_), true) => ("cgroup.freeze", "1"),
+            (Self::V2(_), false) => ("cgroup.freeze", "0"),
+        };
+        fs::write(self.freezer()?.join(file), state)
+    }
+
+    fn is_frozen(&self) -> io::Result<bool> {
+        Ok(match self {
+            Self::V1(_) => fs::read_to_string(self.freezer()?.join("freezer.state"))?.trim() == "FROZEN",
+            Self::V2(dir) => {
+                fs::read_to_string(dir.join("cgroup.events"))?.lines().any(|line| line == "frozen 1")
+            }
+        })
+    }
+
+    fn freezer(&self) -> io::Result<&Path> {
+        self.controller("freezer")
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no freezer"))
     }
 
     /// Removes the directories. Fails with `ResourceBusy` while a process is left.

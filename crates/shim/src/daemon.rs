@@ -3,21 +3,28 @@
 
 mod channel;
 mod compile;
+mod console;
 mod container;
 mod content;
 mod create;
 mod delete;
+mod end;
 mod entrypoint;
 mod events;
+mod exec;
 mod hooks;
 mod idle;
 mod layers;
 mod lifecycle;
+mod logger;
 mod logging;
 mod modules;
 mod native;
 mod oom;
+mod pause;
+mod process;
 mod reaper;
+mod request;
 mod rootfs;
 mod rpc;
 mod start;
@@ -26,6 +33,8 @@ mod stats_v1;
 mod stats_v2;
 mod stdio;
 mod strays;
+mod update;
+mod wiring;
 mod zygote;
 
 use std::collections::HashMap;
@@ -71,6 +80,7 @@ struct Daemon {
     native: NativeCode,
     events: Events,
     content: Content,
+    namespace: String,
     idle: Idle,
 }
 
@@ -98,7 +108,8 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
         reaper,
         zygote,
         native,
-        events: Events::start(setup.ttrpc_address, setup.namespace),
+        events: Events::start(setup.ttrpc_address, setup.namespace.clone()),
+        namespace: setup.namespace,
         content,
         idle: Idle::new(setup.rendezvous),
     });

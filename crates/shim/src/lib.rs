@@ -13,6 +13,7 @@ mod daemon;
 pub mod engine;
 mod failure;
 mod invocation;
+mod limits;
 mod options;
 mod remains;
 mod rendezvous;

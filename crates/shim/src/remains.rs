@@ -57,6 +57,8 @@ fn clear_cgroup(cgroup: &Cgroup) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         cgroup.signal_all(Signal::KILL);
+        // What is frozen does not die.
+        let _ = cgroup.thaw();
         match cgroup.remove() {
             // Nothing tells when a version 1 cgroup has become empty, so it is tried again.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {

@@ -89,6 +89,10 @@ impl Rendezvous {
         Ok(Self { dir: dir.to_owned() })
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)
     }

@@ -26,6 +26,7 @@ pub struct TaskBuilder<'a> {
     log: Captured,
     readers: Readers,
     terminal: bool,
+    log_uri: Option<String>,
     options: Option<Any>,
     mounts: Vec<api::Mount>,
     deadline: Duration,
@@ -45,6 +46,7 @@ impl<'a> TaskBuilder<'a> {
             log: Captured::nothing(),
             readers: Readers::Collect,
             terminal: false,
+            log_uri: None,
             options: None,
             mounts: Vec::new(),
             deadline: DEADLINE,
@@ -132,9 +134,18 @@ impl<'a> TaskBuilder<'a> {
         self.option(&format!("Compile = \"{policy}\"\nCompileWait = 100\n"))
     }
 
-    /// Asks for a terminal.
+    /// Has a terminal, and an input to type into.
     pub fn with_terminal(mut self) -> Self {
         self.terminal = true;
+        self.input = true;
+        self.config["process"]["terminal"] = json!(true);
+        self
+    }
+
+    /// Has its output go to a URI, and to nobody else.
+    pub fn with_log_uri(mut self, uri: &str) -> Self {
+        self.log_uri = Some(uri.to_owned());
+        self.readers = Readers::None;
         self
     }
 
@@ -244,7 +255,10 @@ impl<'a> TaskBuilder<'a> {
         } else {
             Vec::new()
         };
-        let [stdout, stderr] = paths.map(reader);
+        let [stdout, mut stderr] = paths.map(reader);
+        if self.terminal {
+            stderr = Captured::nothing();
+        }
         Fifos { stdout, stderr, asleep }
     }
 
@@ -265,8 +279,12 @@ impl<'a> TaskBuilder<'a> {
             rootfs: self.mounts.clone(),
             terminal: self.terminal,
             stdin: fifo("stdin"),
-            stdout: fifo("stdout"),
-            stderr: fifo("stderr"),
+            stdout: self.log_uri.clone().unwrap_or_else(|| fifo("stdout")),
+            stderr: match &self.log_uri {
+                Some(uri) => uri.clone(),
+                None if self.terminal => String::new(),
+                None => fifo("stderr"),
+            },
             options: MessageField::from_option(self.options.clone()),
             ..Default::default()
         }

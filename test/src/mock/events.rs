@@ -6,7 +6,10 @@ use std::time::Instant;
 use std::{fmt, fs};
 
 use containerd_shim_protos::api::Empty;
-use containerd_shim_protos::events::task::{TaskCreate, TaskDelete, TaskExit, TaskStart};
+use containerd_shim_protos::events::task::{
+    TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOOM, TaskPaused, TaskResumed,
+    TaskStart,
+};
 use containerd_shim_protos::protobuf::Message;
 use containerd_shim_protos::shim::event::Envelope;
 use containerd_shim_protos::shim::events::ForwardRequest;
@@ -18,11 +21,13 @@ use crate::DEADLINE;
 /// One event of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The last word of its topic: `create`, `start`, `exit`, `delete`, …
+    /// The last word of its topic: `create`, `start`, `exit`, `delete`, …; an exec's exit is `exec-exit`.
     pub name: String,
     /// The task.
     pub id: String,
-    /// Its process.
+    /// The exec that it is about.
+    pub exec: Option<String>,
+    /// Its process, if the event names one.
     pub pid: u32,
     /// How it exited, in `exit` and `delete`.
     pub status: Option<u32>,
@@ -32,19 +37,41 @@ impl Event {
     fn from_envelope(envelope: &Envelope) -> Option<Self> {
         let name = envelope.topic.rsplit('/').next()?.to_owned();
         let bytes = &envelope.event.value;
-        let (id, pid, status) = match name.as_str() {
+        let about = |id: String, pid: u32, status: Option<u32>| Self {
+            name: name.clone(),
+            id,
+            exec: None,
+            pid,
+            status,
+        };
+        match name.as_str() {
             "create" => {
-                TaskCreate::parse_from_bytes(bytes).map(|event| (event.container_id, event.pid, None))
+                TaskCreate::parse_from_bytes(bytes).map(|event| about(event.container_id, event.pid, None))
             }
-            "start" => TaskStart::parse_from_bytes(bytes).map(|event| (event.container_id, event.pid, None)),
-            "exit" => TaskExit::parse_from_bytes(bytes)
-                .map(|event| (event.container_id, event.pid, Some(event.exit_status))),
+            "start" => {
+                TaskStart::parse_from_bytes(bytes).map(|event| about(event.container_id, event.pid, None))
+            }
+            "exec-added" => TaskExecAdded::parse_from_bytes(bytes)
+                .map(|event| Self { exec: Some(event.exec_id), ..about(event.container_id, 0, None) }),
+            "exec-started" => TaskExecStarted::parse_from_bytes(bytes).map(|event| Self {
+                exec: Some(event.exec_id),
+                ..about(event.container_id, event.pid, None)
+            }),
+            "paused" => TaskPaused::parse_from_bytes(bytes).map(|event| about(event.container_id, 0, None)),
+            "resumed" => TaskResumed::parse_from_bytes(bytes).map(|event| about(event.container_id, 0, None)),
+            "oom" => TaskOOM::parse_from_bytes(bytes).map(|event| about(event.container_id, 0, None)),
+            "exit" => TaskExit::parse_from_bytes(bytes).map(|event| {
+                let exit = about(event.container_id, event.pid, Some(event.exit_status));
+                if event.id == exit.id {
+                    return exit;
+                }
+                Self { name: "exec-exit".to_owned(), exec: Some(event.id), ..exit }
+            }),
             "delete" => TaskDelete::parse_from_bytes(bytes)
-                .map(|event| (event.container_id, event.pid, Some(event.exit_status))),
+                .map(|event| about(event.container_id, event.pid, Some(event.exit_status))),
             _ => return None,
         }
-        .ok()?;
-        Some(Self { name, id, pid, status })
+        .ok()
     }
 }
 

@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use containerd_shim_protos::api;
-use containerd_shim_protos::protobuf::Message;
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::protobuf::{Message, MessageField};
 
 use super::rpc::{Connection, Refusal};
 use super::{Event, MockContainerd};
@@ -114,6 +115,40 @@ impl Task<'_> {
             self.call("Wait", &request).unwrap_or_else(|refusal| panic!("wait: {refusal}"));
         assert!(answer.exited_at.seconds > 1_600_000_000, "exited at {:?}", answer.exited_at);
         answer.exit_status
+    }
+
+    /// Sets its terminal's size.
+    #[track_caller]
+    pub fn resize(&self, width: u32, height: u32) -> Result<(), Refusal> {
+        let request = api::ResizePtyRequest { id: self.id.clone(), width, height, ..Default::default() };
+        self.call::<_, api::Empty>("ResizePty", &request).map(drop)
+    }
+
+    /// Stops its processes for a while.
+    #[track_caller]
+    pub fn pause(&self) -> Result<(), Refusal> {
+        let request = api::PauseRequest { id: self.id.clone(), ..Default::default() };
+        self.call::<_, api::Empty>("Pause", &request).map(drop)
+    }
+
+    /// Lets them go on.
+    #[track_caller]
+    pub fn resume(&self) -> Result<(), Refusal> {
+        let request = api::ResumeRequest { id: self.id.clone(), ..Default::default() };
+        self.call::<_, api::Empty>("Resume", &request).map(drop)
+    }
+
+    /// Gives it other resources, in the words of a `config.json`.
+    #[track_caller]
+    pub fn update(&self, resources: &serde_json::Value) -> Result<(), Refusal> {
+        let resources = Any {
+            type_url: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources".to_owned(),
+            value: resources.to_string().into_bytes(),
+            ..Default::default()
+        };
+        let resources = MessageField::some(resources);
+        let request = api::UpdateTaskRequest { id: self.id.clone(), resources, ..Default::default() };
+        self.call::<_, api::Empty>("Update", &request).map(drop)
     }
 
     /// Its processes.

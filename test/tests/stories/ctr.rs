@@ -59,6 +59,51 @@ fn task_metrics_and_processes_are_listed() {
 }
 
 #[test]
+fn exec_pause_and_resume_by_ctr() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let container = containerd.container(&image).args(&["sleep"]).attached();
+    container.stdout().wait_for("sleeping", DEADLINE);
+    let exec = |id: &str, words: &[&str]| {
+        containerd.ctr(&[&["task", "exec", "--exec-id", id, container.id()], words].concat())
+    };
+    exec("e1", &["/app.wasm", "say", "hi"]).success().printing("hi\n");
+    exec("e1", &["/app.wasm", "exit", "42"]).with_code(42);
+    exec("e2", &["/missing.wasm"]).with_code(1).complaining(&["/missing.wasm", "no such file or directory"]);
+    let terminal =
+        "ctr --address \"$1\" --namespace \"$2\" task exec --tty --exec-id e3 \"$3\" /app.wasm tty";
+    let socket = containerd.socket().display().to_string();
+    let typed = format!(
+        "script -qec '{}' /dev/null",
+        terminal
+            .replace("\"$1\"", &socket)
+            .replace("\"$2\"", containerd.namespace())
+            .replace("\"$3\"", container.id())
+    );
+    let shown = containerd.cell().run(&["sh", "-c", &typed]).success().stdout;
+    assert!(shown.contains("true true"), "{shown}");
+
+    containerd.ctr(&["task", "pause", container.id()]).success();
+    assert!(containerd.ctr(&["task", "list"]).success().stdout.contains("PAUSED"));
+    containerd.ctr(&["task", "resume", container.id()]).success();
+    container.kill("SIGTERM");
+    assert_eq!(container.wait(), 143);
+}
+
+#[test]
+fn the_module_of_a_layer_can_be_executed_again() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE).flag("--layer"));
+    let container =
+        containerd.container(&image).flags(&["--platform", "wasip1/wasm"]).args(&["sleep"]).attached();
+    container.stdout().wait_for("sleeping", DEADLINE);
+    let exec = ["task", "exec", "--exec-id", "e1", container.id(), "/app.wasm", "say", "hi"];
+    containerd.ctr(&exec).success().printing("hi\n");
+    container.kill("SIGTERM");
+    assert_eq!(container.wait(), 143);
+}
+
+#[test]
 fn a_failure_is_told_in_ctrs_own_output_and_leaves_nothing() {
     let containerd = Containerd::start();
     let told = |image: &Image, words: &[&str]| {

@@ -252,6 +252,85 @@ fn a_native_container_runs_under_the_same_runtime() {
     docker.run(&["--rm", &image, "-c", "echo native; exit 3"]).with_code(3).printing("native\n");
 }
 
+#[test]
+fn exec_runs_more_in_a_container() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let name = docker.detached(&[&image, "sleep"]);
+    docker.follow(&name).wait_for("sleeping", DEADLINE);
+    let exec = |flags: &[&str], words: &[&str]| {
+        docker.docker(&[&["exec"], flags, &[name.as_str(), "/app.wasm"], words].concat())
+    };
+    exec(&[], &["say", "hi"]).success().printing("hi\n");
+    exec(&[], &["exit", "42"]).with_code(42);
+    exec(&["-e", "COLOUR=green"], &["env"]).success();
+    exec(&["-w", "/etc"], &["ls", "."]).success().printing("hostname\nhosts\nmtab\nresolv.conf\n");
+    exec(&["-u", "1000"], &["write", "/forbidden", "x"]).with_code(1);
+    docker.docker(&["exec", &name, "/missing.wasm"]).with_code(127);
+    docker.docker(&["exec", &name, "/etc"]).with_code(126);
+    exec(&["-d"], &["write", "/made", "by exec"]).success();
+    eventually("the detached exec's file", DEADLINE, || {
+        (exec(&[], &["cat", "/made"]).stdout == "by exec").then_some(())
+    });
+    docker.docker(&["pause", &name]).success();
+    exec(&[], &["say", "hi"]).with_code(1).complaining(&["paused"]);
+    docker.docker(&["unpause", &name]).success();
+    docker
+        .docker(&["update", "--memory=64m", "--memory-swap=64m", "--cpus=0.5", "--pids-limit=50", &name])
+        .success();
+    docker.remove(&name);
+}
+
+#[test]
+fn a_healthcheck_by_a_module_makes_a_container_healthy() {
+    let docker = dockerd();
+    let directory = build_context(&docker, guests::PROBE);
+    let file = "FROM scratch\nCOPY app.wasm /app.wasm\nENTRYPOINT [\"/app.wasm\"]\n\
+                HEALTHCHECK --interval=1s CMD [\"/app.wasm\", \"exit\", \"0\"]\n";
+    fs::write(directory.join("Dockerfile"), file).unwrap();
+    let image = docker.build(&directory, &[]);
+    let name = docker.detached(&[&image, "sleep"]);
+    eventually("the container is healthy", DEADLINE, || {
+        (docker.inspect(&name)["State"]["Health"]["Status"] == "healthy").then_some(())
+    });
+    docker.remove(&name);
+}
+
+#[test]
+fn a_terminal_on_a_terminal() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let name = docker.detached(&[&image, "sleep"]);
+    let on_a_terminal = |words: &[&str]| {
+        let docker = docker.command(words);
+        let line: Vec<_> = docker.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        let start = line.iter().position(|word| word == "--").unwrap() + 1;
+        line[start..].join(" ")
+    };
+    let run = |line: &str| {
+        let script = format!("exec script -qec '{line}' /dev/null");
+        docker.cell().run(&["sh", "-c", &script])
+    };
+    let runtime = "--runtime=io.containerd.wasmedge.v1";
+    let shown = run(&on_a_terminal(&["run", "--rm", "-it", runtime, &image, "tty"])).success().stdout;
+    assert!(shown.contains("true true\r\n"), "{shown:?}");
+    let shown = run(&on_a_terminal(&["exec", "-it", &name, "/app.wasm", "tty"])).success().stdout;
+    assert!(shown.contains("true true\r\n"), "{shown:?}");
+    docker.remove(&name);
+}
+
+#[test]
+fn a_file_is_passed_through_standard_input() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let file = docker.cell().directory().join(docker.new_name());
+    fs::write(&file, "x".repeat(5_000_000)).unwrap();
+    let mut run =
+        docker.command(&["run", "--rm", "-i", "--runtime=io.containerd.wasmedge.v1", &image, "echo"]);
+    let out = finish(run.stdin(fs::File::open(&file).unwrap()), DEADLINE).success();
+    assert_eq!(out.bytes.len(), 5_000_000);
+}
+
 /// `docker run` of an image that cannot run, twice under the same name.
 #[track_caller]
 fn refused(docker: &Dockerd, words: &[&str], code: i32, says: &[&str]) {

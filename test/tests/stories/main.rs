@@ -12,14 +12,19 @@ mod ctr;
 mod dist;
 mod docker;
 mod engine_cli;
+mod exec;
 mod exit_codes;
 mod images;
 mod lifecycle;
+mod limits;
+mod logs;
 mod native;
 mod output;
+mod pause;
 mod sockets;
 mod survival;
 mod task_api;
+mod terminal;
 
 /// Signals by their numbers, as the task API and exit statuses have them.
 mod signal {

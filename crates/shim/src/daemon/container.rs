@@ -1,34 +1,35 @@
-//! A container, as the daemon knows it: a bundle, a lifecycle, and what is held open for it.
+//! A container, as the daemon knows it: a bundle, its first process and its execs.
 
-use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
-use containerd_shim_protos::ttrpc::Code;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use tokio::sync::{Notify, watch};
 
 use super::Daemon;
 use super::channel::AsyncChannel;
 use super::events::Event;
-use super::lifecycle::{Lifecycle, Phase};
-use super::stdio::{Kept, Streams};
+use super::exec::Execs;
+use super::lifecycle::Phase;
+use super::logger::Whose;
+use super::process::Process;
+use super::stdio::Streams;
 use crate::bundle::{Bundle, Config};
 use crate::cgroup::Cgroup;
 use crate::failure::{Failure, Result};
+use crate::options::RuntimeOptions;
 use crate::remains::Exit;
 
 /// One container, from its registration to its delete.
 #[derive(Debug)]
 pub(super) struct Container {
     bundle: Bundle,
-    streams: Streams,
-    lifecycle: Mutex<Lifecycle>,
-    exit: watch::Sender<Option<Exit>>,
-    kept: Mutex<Kept>,
+    /// Its first process, whose lifecycle is the container's.
+    pub(super) first: Arc<Process>,
+    pub(super) execs: Execs,
     made: OnceLock<Made>,
-    /// Held by start and delete, which exclude each other.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    told_oom_kills: AtomicU64,
     /// Gives up a create that is under way.
     pub(super) cancel: Notify,
     /// Tells that the create is over, either way.
@@ -39,22 +40,22 @@ pub(super) struct Container {
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) config: Config,
+    pub(super) options: RuntimeOptions,
     pub(super) cgroup: Cgroup,
+    /// Digest of the image layer that is its module.
+    pub(super) layer: Option<String>,
     /// On which the engine says that the guest runs.
     pub(super) replies: AsyncChannel,
-    pidfd: OwnedFd,
 }
 
 impl Container {
     pub(super) fn new(bundle: Bundle, streams: Streams) -> Arc<Self> {
         Arc::new(Self {
             bundle,
-            streams,
-            lifecycle: Mutex::new(Lifecycle::new()),
-            exit: watch::Sender::new(None),
-            kept: Mutex::default(),
+            first: Process::first(streams),
+            execs: Execs::default(),
             made: OnceLock::new(),
-            turn: tokio::sync::Mutex::default(),
+            told_oom_kills: AtomicU64::new(0),
             cancel: Notify::new(),
             settled: watch::Sender::new(false),
         })
@@ -68,18 +69,6 @@ impl Container {
         &self.bundle
     }
 
-    pub(super) fn streams(&self) -> &Streams {
-        &self.streams
-    }
-
-    pub(super) fn lifecycle(&self) -> MutexGuard<'_, Lifecycle> {
-        self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What it has since it was created; an error before.
     pub(super) fn made(&self) -> Result<&Made> {
         self.made
@@ -87,86 +76,89 @@ impl Container {
             .ok_or_else(|| Failure::precondition(format!("container {} is being created", self.id())))
     }
 
-    /// Its process has ended, if it has, and containerd was told.
-    pub(super) async fn wait(&self) -> Exit {
-        let mut exit = self.exit.subscribe();
-        match exit.wait_for(Option::is_some).await.map(|exit| *exit) {
-            Ok(Some(exit)) => exit,
-            // The sender lives as long as we do.
-            _ => Exit::now(255),
+    /// The process that containerd means: the first if it names no exec.
+    pub(super) fn process(&self, exec_id: &str) -> Result<Arc<Process>> {
+        if exec_id.is_empty() {
+            return Ok(self.first.clone());
         }
+        self.execs.get(exec_id).map(|exec| exec.process.clone())
     }
 
-    /// Sends a signal to its first process, or to all.
-    pub(super) fn kill(&self, signal: Signal, all: bool) -> Result<()> {
-        let made = self.made()?;
-        let over = || Failure::not_found(format!("container {}: process already finished", self.id()));
-        if all {
-            return if made.cgroup.signal_all(signal) { Ok(()) } else { Err(over()) };
-        }
-        if let Phase::Stopped(_) = self.lifecycle().phase() {
-            return Err(over());
-        }
-        match pidfd_send_signal(&made.pidfd, signal) {
-            Ok(()) => Ok(()),
-            Err(rustix::io::Errno::SRCH) => Err(over()),
-            Err(error) => {
-                Err(Failure::new(Code::UNKNOWN, anyhow::Error::from(error).context("sending the signal")))
+    /// Sends a signal to one process, or to all of the container.
+    pub(super) fn kill(&self, process: &Process, signal: Signal, all: bool) -> Result<()> {
+        let cgroup = &self.made()?.cgroup;
+        match all && process.exec_id().is_none() {
+            true if !cgroup.signal_all(signal) => {
+                return Err(Failure::not_found(format!("container {}: process already finished", self.id())));
             }
+            true => {}
+            false => process.signal(signal)?,
         }
+        // What is frozen does not die before it is thawed, if the cgroup is of version 1.
+        if signal == Signal::KILL && self.first.phase() == Phase::Paused {
+            cgroup.thaw().context("thawing the container, so that it can die")?;
+        }
+        Ok(())
     }
 }
 
 impl Daemon {
     /// Takes a process that was just told as a container's, and tells containerd. From here on its exit is too.
-    pub(super) fn adopt(
-        self: &Arc<Self>,
-        container: &Arc<Container>,
-        pid: i32,
-        config: Config,
-        cgroup: Cgroup,
-        replies: AsyncChannel,
-    ) -> Result<u32> {
+    pub(super) fn adopt(self: &Arc<Self>, container: &Arc<Container>, pid: i32, made: Made) -> Result<u32> {
         let exit = self.reaper.watch(pid);
-        let pid = Pid::from_raw(pid).context("the engine told no pid")?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("opening the container's process")?;
-        let _ = container.made.set(Made { config, cgroup, replies, pidfd });
-        let pid = pid.as_raw_nonzero().get().unsigned_abs();
-        let events = container.lifecycle().created(pid);
-        self.publish(container, events);
+        let pid = container.first.hold(pid)?;
+        let _ = container.made.set(made);
+        let events = container.first.lifecycle().created(pid);
+        self.publish(container, &container.first, events);
 
         let (daemon, container) = (self.clone(), container.clone());
         tokio::spawn(async move {
             if let Ok(exit) = exit.await {
-                daemon.ended(&container, exit);
+                daemon.ended(&container, exit).await;
             }
         });
         Ok(pid)
     }
 
-    fn ended(&self, container: &Container, exit: Exit) {
+    /// The end of the first process is the end of all; containerd hears of the execs' first, as from runc's shim.
+    async fn ended(&self, container: &Container, exit: Exit) {
+        if let Err(error) = exit.record(container.bundle()) {
+            log::warn!(target: container.id(), "{error:#}");
+        }
+        let execs = container.execs.close();
         if let Some(made) = container.made.get() {
             if !made.config.has_pid_namespace() {
                 made.cgroup.signal_all(Signal::KILL);
             }
-            if made.cgroup.oom_kills() > 0 {
-                self.events.publish(container, Event::OutOfMemory);
-            }
         }
-        *container.kept() = Kept::default();
-        if let Err(error) = exit.record(container.bundle()) {
-            log::warn!(target: container.id(), "{error:#}");
+        for exec in execs {
+            exec.process.wait().await;
         }
-        let events = container.lifecycle().exited(exit);
-        self.publish(container, events);
+        self.tell_out_of_memory(container);
+        container.first.close_streams();
+        let events = container.first.lifecycle().exited(exit);
+        self.publish(container, &container.first, events);
+    }
+
+    /// Whose output a logger gets.
+    pub(super) fn whose<'a>(&'a self, container: &'a Container) -> Whose<'a> {
+        Whose { id: container.id(), namespace: &self.namespace }
+    }
+
+    /// Tells that the kernel has killed for want of memory, if it has since the last time.
+    pub(super) fn tell_out_of_memory(&self, container: &Container) {
+        let kills = container.made.get().map_or(0, |made| made.cgroup.oom_kills());
+        if container.told_oom_kills.fetch_max(kills, Ordering::Relaxed) < kills {
+            self.events.publish(container, &container.first, Event::OutOfMemory);
+        }
     }
 
     /// Tells containerd, and those who wait for an exit.
-    pub(super) fn publish(&self, container: &Container, events: Vec<Event>) {
+    pub(super) fn publish(&self, container: &Container, process: &Process, events: Vec<Event>) {
         for event in events {
-            self.events.publish(container, event);
+            self.events.publish(container, process, event);
             if let Event::Exited { exit, .. } = event {
-                container.exit.send_replace(Some(exit));
+                process.tell_exit(exit);
             }
         }
     }

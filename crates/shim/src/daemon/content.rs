@@ -80,6 +80,12 @@ impl Content {
         Ok(None)
     }
 
+    /// The module of that digest, which a container has run already.
+    pub(super) async fn module(&self, digest: &str, limit: u64) -> failure::Result<Layer> {
+        let channel = in_time(self.connect()).await?;
+        self.fetch(&channel, Descriptor::new(String::new(), digest.to_owned(), 0), limit).await
+    }
+
     async fn channel_or_none(&self) -> Option<Channel> {
         match in_time(self.connect()).await {
             Ok(channel) => Some(channel),

@@ -3,21 +3,21 @@
 //! Many creates run at a time and share no lock. One that fails, or whose caller goes away, is undone to the last
 //! mount before the answer.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::ttrpc::Code;
-use wasmedge_messages::{Create, CreateFds, Mode, Reply, Request};
+use wasmedge_messages::{Create, Mode, Reply, Request};
 
 use super::channel::AsyncChannel;
-use super::container::Container;
-use super::layers::Layer;
+use super::container::{Container, Made};
 use super::oom::OomWitness;
+use super::request::Enclosed;
 use super::rootfs::Mount;
-use super::stdio::{self, Opened, Streams};
+use super::stdio::Streams;
 use super::strays::Strays;
+use super::wiring::Wiring;
 use super::{Daemon, logging, rootfs};
 use crate::bundle::Bundle;
 use crate::cgroup::Cgroup;
@@ -25,16 +25,12 @@ use crate::failure::{Failure, OrFail, Result};
 use crate::options::RuntimeOptions;
 use crate::remains;
 
-/// How many zygotes may die of a request, or beside it, before it is given up.
-const ATTEMPTS: u32 = 3;
-
 /// What containerd asks for.
 #[derive(Debug)]
 pub(super) struct CreateRequest {
     pub(super) id: String,
     pub(super) bundle: String,
     pub(super) mounts: Vec<Mount>,
-    pub(super) terminal: bool,
     pub(super) streams: Streams,
     pub(super) from_checkpoint: bool,
     pub(super) options: Option<Any>,
@@ -59,9 +55,6 @@ impl Drop for CancelOnDrop {
 impl Daemon {
     /// Returns the pid of the container's process.
     pub(super) async fn create(self: &Arc<Self>, request: CreateRequest) -> Result<u32> {
-        if request.terminal {
-            return Err(Failure::unimplemented("a terminal"));
-        }
         if request.from_checkpoint {
             return Err(Failure::unimplemented("restoring a checkpoint"));
         }
@@ -87,7 +80,7 @@ impl Daemon {
         let created = tokio::select! {
             created = self.make(container, request, &mut trail) => created,
             () = container.cancel.notified() => {
-                Err(Failure::new(Code::CANCELLED, anyhow::anyhow!("the create was given up")))
+                Err(Failure::new(Code::CANCELLED, anyhow!("the create was given up")))
             }
         };
         if let Err(failure) = &created {
@@ -112,7 +105,7 @@ impl Daemon {
         rootfs::mount(bundle, request.mounts).await?;
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
         let native = self.native.of(&config, layer.as_ref(), &options).await?;
-        let (opened, kept) = stdio::open(&request.streams)?;
+        let wiring = Wiring::open(&request.streams, self.idle.directory(), self.whose(container)).await?;
         trail.cgroup = Some(cgroup.clone());
         let asked = Create {
             id: container.id().to_owned(),
@@ -122,60 +115,36 @@ impl Daemon {
             layer: layer.as_ref().map(|layer| layer.digest.clone()),
             native: native.asked(),
             module_size_limit: options.module_size_limit,
+            console: wiring.console(),
         };
         let witness = OomWitness::of(&config);
-        let asking = self.ask(&asked, &opened, layer.as_ref(), native.artifact(), trail).await;
+        let enclosed =
+            Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: native.artifact() };
+        let asking = self.ask_for_container(asked, enclosed, trail).await;
         let (pid, replies, mode) = asking.map_err(|failure| witness.explain(failure))?;
-        *container.kept() = kept;
         native.log(container.id(), mode);
-        self.adopt(container, pid, config, cgroup, replies)
+        wiring.connect(&container.first, config.spec.process().as_ref()).await?;
+        let layer = layer.map(|layer| layer.digest);
+        self.adopt(container, pid, Made { config, options, cgroup, layer, replies })
     }
 
-    /// Has the engine make the container; a zygote that dies before it has seen the request is given a successor.
-    async fn ask(
+    async fn ask_for_container(
         &self,
-        create: &Create,
-        opened: &Opened,
-        layer: Option<&Layer>,
-        artifact: Option<BorrowedFd<'_>>,
+        create: Create,
+        enclosed: Enclosed<'_>,
         trail: &mut Trail,
     ) -> Result<(i32, AsyncChannel, Option<Mode>)> {
-        let request = Request::Create(create.clone());
-        for _ in 0..ATTEMPTS {
-            let (replies, theirs) = AsyncChannel::pair().context("making a channel")?;
-            let theirs = OwnedFd::from(theirs);
-            let strays = trail.strays.insert(Strays::holding(&theirs)?).clone();
-            let fds = CreateFds {
-                reply: theirs.as_fd(),
-                stdin: opened.stdin.as_fd(),
-                stdout: opened.stdout.as_fd(),
-                stderr: opened.stderr.as_fd(),
-                layer: layer.map(|layer| layer.module.as_fd()),
-                artifact,
-            };
-            let mut zygote = self.zygote.send(&request, &fds.as_array()).await?;
-            drop(theirs);
-            let mut mode = None;
-            let reply = loop {
-                match replies.receive().await.context("hearing the engine")? {
-                    Some(Reply::Loaded(loaded)) => mode = Some(loaded),
-                    reply => break reply,
-                }
-            };
-            match reply {
-                Some(Reply::Created { pid }) => return Ok((pid, replies, mode)),
-                Some(Reply::Failed(failure)) => return Err(failure.into()),
-                Some(Reply::Running | Reply::Loaded(_)) => {
-                    return Err(anyhow::anyhow!("the engine says that it runs what is not created").into());
-                }
-                None if zygote.ends().await => {
-                    strays.kill();
-                    let _ = std::fs::remove_dir_all(create.state.join(&create.id));
-                }
-                None => break,
+        let state = create.state.join(&create.id);
+        let forget = || drop(std::fs::remove_dir_all(&state));
+        let request = Request::Create(create);
+        let heard = self.zygote.ask(&request, enclosed, &mut trail.strays, forget).await?;
+        match heard.reply {
+            Reply::Created { pid } => Ok((pid, heard.replies, heard.mode)),
+            Reply::Failed(failure) => Err(failure.into()),
+            Reply::Running | Reply::Loaded(_) => {
+                Err(anyhow!("the engine says that it runs what is not created").into())
             }
         }
-        Err(anyhow::anyhow!("the engine process died while it made the container").into())
     }
 
     /// Removes every trace, so that the same id can be used again at once.

@@ -16,11 +16,11 @@ use crate::remains::{self, Exit};
 impl Daemon {
     /// Removes a container that has stopped, or was never started; returns its pid and exit.
     pub(super) async fn delete(&self, container: &Arc<Container>) -> Result<(u32, Exit)> {
-        let _turn = container.turn.lock().await;
+        let _turn = container.first.turn.lock().await;
         // Another delete may have had the turn before.
         self.container(container.id())?;
-        let phase = container.lifecycle().phase();
-        match phase {
+        let first = &container.first;
+        match first.phase() {
             Phase::Creating => {
                 container.cancel.notify_one();
                 let _ = container.settled.subscribe().wait_for(|settled| *settled).await;
@@ -30,15 +30,16 @@ impl Daemon {
                 )));
             }
             // As runc does it: what was never started need not be killed first.
-            Phase::Created => drop(container.kill(Signal::KILL, false)),
-            Phase::Starting | Phase::Running => {
+            Phase::Created => drop(first.signal(Signal::KILL)),
+            Phase::Starting | Phase::Running | Phase::Paused => {
                 let message = format!("container {} must be stopped before it is deleted", container.id());
                 return Err(Failure::precondition(message));
             }
             Phase::Stopped(_) => {}
         }
-        let exit = container.wait().await;
-        let pid = container.lifecycle().pid();
+        let exit = first.wait().await;
+        let pid = first.lifecycle().pid();
+        first.close_console().await;
 
         let made = container.made()?;
         let (bundle, cgroup) = (container.bundle().clone(), made.cgroup.clone());
@@ -46,7 +47,7 @@ impl Daemon {
         cleared.context("a worker thread died")?.context("cleaning up after the container")?;
         self.run_poststop(container, &made.config).await;
         self.unregister(container);
-        self.events.publish(container, Event::Deleted { pid, exit });
+        self.events.publish(container, first, Event::Deleted { pid, exit });
         Ok((pid, exit))
     }
 

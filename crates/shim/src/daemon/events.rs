@@ -17,6 +17,7 @@ use containerd_shim_protos::{topics, ttrpc};
 use tokio::sync::Notify;
 
 use super::container::Container;
+use super::process::Process;
 use crate::remains::Exit;
 
 /// The most events that wait; beyond it the oldest are dropped.
@@ -26,11 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts to reach containerd.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Something that happened to a container.
+/// Something that happened to a process, or with it to its container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     Created { pid: u32 },
+    ExecAdded,
     Started { pid: u32 },
+    Paused,
+    Resumed,
     OutOfMemory,
     Exited { pid: u32, exit: Exit },
     Deleted { pid: u32, exit: Exit },
@@ -59,8 +63,8 @@ impl Events {
     }
 
     /// Tells containerd, in due course.
-    pub(super) fn publish(&self, container: &Container, event: Event) {
-        match self.envelope(container, event) {
+    pub(super) fn publish(&self, container: &Container, process: &Process, event: Event) {
+        match self.envelope(container, process, event) {
             Ok(envelope) => self.queue.push(envelope),
             Err(error) => log::error!(target: container.id(), "an event cannot be told: {error:#}"),
         }
@@ -76,8 +80,8 @@ impl Events {
         let _ = tokio::time::timeout(PATIENCE, emptied).await;
     }
 
-    fn envelope(&self, container: &Container, event: Event) -> Result<Envelope> {
-        let (topic, event) = encode(container, event)?;
+    fn envelope(&self, container: &Container, process: &Process, event: Event) -> Result<Envelope> {
+        let (topic, event) = encode(container, process, event)?;
         Ok(Envelope {
             timestamp: MessageField::some(SystemTime::now().into()),
             namespace: self.namespace.clone(),
@@ -149,15 +153,17 @@ async fn send(
     client.forward(context, &request).await.map(drop)
 }
 
-fn encode(container: &Container, event: Event) -> Result<(&'static str, Any)> {
+fn encode(container: &Container, process: &Process, event: Event) -> Result<(&'static str, Any)> {
     let container_id = container.id().to_owned();
+    let exec_id = process.exec_id().map(str::to_owned);
     Ok(match event {
         Event::Created { pid } => {
-            let streams = container.streams();
+            let streams = process.streams();
             let io = task::TaskIO {
                 stdin: streams.stdin.clone(),
                 stdout: streams.stdout.clone(),
                 stderr: streams.stderr.clone(),
+                terminal: streams.terminal,
                 ..Default::default()
             };
             let bundle = container.bundle().dir().to_string_lossy().into_owned();
@@ -165,16 +171,35 @@ fn encode(container: &Container, event: Event) -> Result<(&'static str, Any)> {
             let message = task::TaskCreate { container_id, bundle, io, pid, ..Default::default() };
             (topics::TASK_CREATE_EVENT_TOPIC, any(&message)?)
         }
-        Event::Started { pid } => {
-            let message = task::TaskStart { container_id, pid, ..Default::default() };
-            (topics::TASK_START_EVENT_TOPIC, any(&message)?)
+        Event::ExecAdded => {
+            let exec_id = exec_id.unwrap_or_default();
+            let message = task::TaskExecAdded { container_id, exec_id, ..Default::default() };
+            (topics::TASK_EXEC_ADDED_EVENT_TOPIC, any(&message)?)
+        }
+        Event::Started { pid } => match exec_id {
+            None => {
+                let message = task::TaskStart { container_id, pid, ..Default::default() };
+                (topics::TASK_START_EVENT_TOPIC, any(&message)?)
+            }
+            Some(exec_id) => {
+                let message = task::TaskExecStarted { container_id, exec_id, pid, ..Default::default() };
+                (topics::TASK_EXEC_STARTED_EVENT_TOPIC, any(&message)?)
+            }
+        },
+        Event::Paused => {
+            let message = task::TaskPaused { container_id, ..Default::default() };
+            (topics::TASK_PAUSED_EVENT_TOPIC, any(&message)?)
+        }
+        Event::Resumed => {
+            let message = task::TaskResumed { container_id, ..Default::default() };
+            (topics::TASK_RESUMED_EVENT_TOPIC, any(&message)?)
         }
         Event::OutOfMemory => {
             let message = task::TaskOOM { container_id, ..Default::default() };
             (topics::TASK_OOM_EVENT_TOPIC, any(&message)?)
         }
         Event::Exited { pid, exit } => {
-            let id = container_id.clone();
+            let id = exec_id.unwrap_or_else(|| container_id.clone());
             let (exit_status, exited_at) = (exit.status, MessageField::some(exit.at.into()));
             let message =
                 task::TaskExit { container_id, id, pid, exit_status, exited_at, ..Default::default() };

@@ -3,6 +3,7 @@
 //! It stays a few seconds after its last container, since the next one often follows and a warm engine saves it the
 //! time to load WasmEdge.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -52,6 +53,11 @@ pub(super) struct Idle {
 impl Idle {
     pub(super) fn new(rendezvous: Rendezvous) -> Self {
         Self { rendezvous, changed: Notify::new(), at_once: Notify::new() }
+    }
+
+    /// The daemon's own directory, which only root can enter.
+    pub(super) fn directory(&self) -> &Path {
+        self.rendezvous.directory()
     }
 
     /// To be called when a container has gone.

@@ -1,9 +1,14 @@
-//! A lifecycle is the order in which things happen to a container, and the order in which containerd hears of them.
+//! A lifecycle is the order in which things happen to a process, and the order in which containerd hears of them.
 //!
 //! ```text
+//!                                        paused
+//!                                         ▲ ▼
 //! creating ──▶ created ──▶ starting ──▶ running ──▶ stopped
-//!                 └────────────┴────────────────────▲
+//!                 └────────────┴────────────┴───────▲
 //! ```
+//!
+//! A container's is that of its first process. An exec is created when it is added and has a process only from its
+//! start on; pausing is a container's alone.
 //!
 //! Whatever the kernel reports first, containerd hears create < start < exit, and one exit: an exit that comes while
 //! the start is under way is kept until the start is told.
@@ -11,7 +16,7 @@
 use super::events::Event;
 use crate::remains::Exit;
 
-/// Where a container is in its life.
+/// Where a process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Being made; it has no process yet.
@@ -22,11 +27,13 @@ pub(super) enum Phase {
     Starting,
     /// The guest runs.
     Running,
+    /// It runs, but the kernel gives it no time.
+    Paused,
     /// Its process has ended.
     Stopped(Exit),
 }
 
-/// One container's phase, process and, during the start, the exit that is not told yet.
+/// One process's phase, pid and, during the start, the exit that is not told yet.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
     phase: Phase,
@@ -55,6 +62,17 @@ impl Lifecycle {
         vec![Event::Created { pid }]
     }
 
+    /// An exec is known, and has no process yet.
+    pub(super) fn added(&mut self) -> Vec<Event> {
+        self.phase = Phase::Created;
+        vec![Event::ExecAdded]
+    }
+
+    /// An exec that is being started has got its process.
+    pub(super) fn runs_as(&mut self, pid: u32) {
+        self.pid = pid;
+    }
+
     /// Begins the start; `Err` holds the phase from which there is none.
     pub(super) fn starting(&mut self) -> Result<(), Phase> {
         match self.phase {
@@ -77,6 +95,29 @@ impl Lifecycle {
     pub(super) fn start_failed(&mut self) -> Vec<Event> {
         self.phase = Phase::Created;
         self.tell_exit().into_iter().collect()
+    }
+
+    /// An exec will not run. containerd hears it from the start that failed, and of no exit.
+    pub(super) fn never_ran(&mut self, exit: Exit) {
+        self.phase = Phase::Stopped(exit);
+    }
+
+    /// The kernel gives it no time any more; nothing happens to one that has ended meanwhile.
+    pub(super) fn paused(&mut self) -> Vec<Event> {
+        self.switch(Phase::Running, Phase::Paused, Event::Paused)
+    }
+
+    /// It goes on.
+    pub(super) fn resumed(&mut self) -> Vec<Event> {
+        self.switch(Phase::Paused, Phase::Running, Event::Resumed)
+    }
+
+    fn switch(&mut self, from: Phase, to: Phase, event: Event) -> Vec<Event> {
+        if self.phase != from {
+            return Vec::new();
+        }
+        self.phase = to;
+        vec![event]
     }
 
     /// The process has ended.
@@ -153,6 +194,38 @@ mod tests {
         assert_eq!(life.starting(), Err(Phase::Starting));
         life.started();
         assert_eq!(life.starting(), Err(Phase::Running));
+    }
+
+    #[test]
+    fn an_exec_is_added_started_and_exits_or_never_ran() {
+        let exit = Exit::now(1);
+        let mut life = Lifecycle::new();
+        assert_eq!(life.added(), [Event::ExecAdded]);
+        life.starting().unwrap();
+        life.runs_as(PID);
+        assert_eq!(life.started(), [STARTED]);
+        assert_eq!(life.exited(exit), [exited(exit)]);
+
+        let mut life = Lifecycle::new();
+        life.added();
+        life.starting().unwrap();
+        life.never_ran(exit);
+        assert_eq!(life.starting(), Err(Phase::Stopped(exit)));
+    }
+
+    #[test]
+    fn only_what_runs_is_paused_and_what_ended_meanwhile_is_not_resumed() {
+        let mut life = Lifecycle::new();
+        life.created(PID);
+        assert_eq!(life.paused(), []);
+        life.starting().unwrap();
+        life.started();
+        assert_eq!(life.paused(), [Event::Paused]);
+        assert_eq!(life.starting(), Err(Phase::Paused));
+        assert_eq!(life.resumed(), [Event::Resumed]);
+        life.paused();
+        life.exited(Exit::now(137));
+        assert_eq!(life.resumed(), []);
     }
 
     #[test]

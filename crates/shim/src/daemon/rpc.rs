@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use containerd_shim_protos::api;
 use containerd_shim_protos::protobuf::MessageField;
+use containerd_shim_protos::shim::oci::ProcessDetails;
 use containerd_shim_protos::shim_async::{Task, create_task};
 use containerd_shim_protos::ttrpc::Result;
 use containerd_shim_protos::ttrpc::r#async::{Service, TtrpcContext};
@@ -13,6 +14,8 @@ use rustix::process::Signal;
 
 use super::Daemon;
 use super::create::CreateRequest;
+use super::events::any;
+use super::exec::ExecRequest;
 use super::lifecycle::Phase;
 use super::rootfs::Mount;
 use super::stdio::Streams;
@@ -39,25 +42,32 @@ impl Task for Table {
     }
 
     async fn start(&self, _: &TtrpcContext, request: api::StartRequest) -> Result<api::StartResponse> {
-        no_exec(&request.exec_id)?;
-        let pid = self.0.start(self.0.container(&request.id)?).await?;
+        let container = self.0.container(&request.id)?;
+        let pid = match request.exec_id.as_str() {
+            "" => self.0.start(container).await?,
+            exec_id => self.0.start_exec(container, exec_id).await?,
+        };
         Ok(api::StartResponse { pid, ..Default::default() })
     }
 
     async fn state(&self, _: &TtrpcContext, request: api::StateRequest) -> Result<api::StateResponse> {
-        no_exec(&request.exec_id)?;
         let container = self.0.container(&request.id)?;
+        let process = container.process(&request.exec_id)?;
         let (phase, pid) = {
-            let lifecycle = container.lifecycle();
+            let lifecycle = process.lifecycle();
             (lifecycle.phase(), lifecycle.pid())
         };
         let (status, exit) = match phase {
             Phase::Creating => (api::Status::UNKNOWN, None),
             Phase::Created | Phase::Starting => (api::Status::CREATED, None),
-            Phase::Running => (api::Status::RUNNING, None),
+            // A paused container's execs are paused as well.
+            Phase::Running | Phase::Paused if container.first.phase() == Phase::Paused => {
+                (api::Status::PAUSED, None)
+            }
+            Phase::Running | Phase::Paused => (api::Status::RUNNING, None),
             Phase::Stopped(exit) => (api::Status::STOPPED, Some(exit)),
         };
-        let streams = container.streams().clone();
+        let streams = process.streams().clone();
         Ok(api::StateResponse {
             id: request.id,
             bundle: container.bundle().dir().to_string_lossy().into_owned(),
@@ -66,39 +76,50 @@ impl Task for Table {
             stdin: streams.stdin,
             stdout: streams.stdout,
             stderr: streams.stderr,
+            terminal: streams.terminal,
             exit_status: exit.map_or(0, |exit| exit.status),
             exited_at: exit.map(|exit| exit.at.into()).into(),
+            exec_id: request.exec_id,
             ..Default::default()
         })
     }
 
     async fn wait(&self, _: &TtrpcContext, request: api::WaitRequest) -> Result<api::WaitResponse> {
-        no_exec(&request.exec_id)?;
-        let exit = self.0.container(&request.id)?.wait().await;
+        let process = self.0.container(&request.id)?.process(&request.exec_id)?;
+        let exit = process.wait().await;
         let exited_at = MessageField::some(exit.at.into());
         Ok(api::WaitResponse { exit_status: exit.status, exited_at, ..Default::default() })
     }
 
     async fn kill(&self, _: &TtrpcContext, request: api::KillRequest) -> Result<api::Empty> {
-        no_exec(&request.exec_id)?;
+        let container = self.0.container(&request.id)?;
+        let process = container.process(&request.exec_id)?;
         let number = request.signal.cast_signed();
         let signal = Signal::from_named_raw(number);
         let signal = signal.ok_or_else(|| anyhow::anyhow!("there is no signal {number}")).or_invalid()?;
-        self.0.container(&request.id)?.kill(signal, request.all)?;
+        container.kill(&process, signal, request.all)?;
         Ok(api::Empty::new())
     }
 
     async fn delete(&self, _: &TtrpcContext, request: api::DeleteRequest) -> Result<api::DeleteResponse> {
-        no_exec(&request.exec_id)?;
-        let (pid, exit) = self.0.delete(&self.0.container(&request.id)?).await?;
+        let container = self.0.container(&request.id)?;
+        let (pid, exit) = match request.exec_id.as_str() {
+            "" => self.0.delete(&container).await?,
+            exec_id => self.0.delete_exec(&container, exec_id).await?,
+        };
         let exited_at = MessageField::some(exit.at.into());
         Ok(api::DeleteResponse { pid, exit_status: exit.status, exited_at, ..Default::default() })
     }
 
     async fn pids(&self, _: &TtrpcContext, request: api::PidsRequest) -> Result<api::PidsResponse> {
         let container = self.0.container(&request.id)?;
-        let process = |pid: i32| api::ProcessInfo { pid: pid.unsigned_abs(), ..Default::default() };
-        let processes = container.made()?.cgroup.pids().into_iter().map(process).collect();
+        let mut execs = container.execs.pids();
+        let mut processes = Vec::new();
+        for pid in container.made()?.cgroup.pids().into_iter().map(i32::unsigned_abs) {
+            let details = execs.remove(&pid).map(|exec_id| ProcessDetails { exec_id, ..Default::default() });
+            let info = details.map(|details| any(&details)).transpose().map_err(Failure::from)?;
+            processes.push(api::ProcessInfo { pid, info: info.into(), ..Default::default() });
+        }
         Ok(api::PidsResponse { processes, ..Default::default() })
     }
 
@@ -109,15 +130,15 @@ impl Task for Table {
     }
 
     async fn close_io(&self, _: &TtrpcContext, request: api::CloseIORequest) -> Result<api::Empty> {
-        no_exec(&request.exec_id)?;
+        let process = self.0.container(&request.id)?.process(&request.exec_id)?;
         if request.stdin {
-            self.0.container(&request.id)?.kept().close_stdin();
+            process.kept().close_stdin();
         }
         Ok(api::Empty::new())
     }
 
     async fn connect(&self, _: &TtrpcContext, request: api::ConnectRequest) -> Result<api::ConnectResponse> {
-        let task_pid = self.0.container(&request.id)?.lifecycle().pid();
+        let task_pid = self.0.container(&request.id)?.first.lifecycle().pid();
         Ok(api::ConnectResponse { shim_pid: std::process::id(), task_pid, ..Default::default() })
     }
 
@@ -129,28 +150,35 @@ impl Task for Table {
         Ok(api::Empty::new())
     }
 
-    async fn pause(&self, _: &TtrpcContext, _: api::PauseRequest) -> Result<api::Empty> {
-        Err(Failure::unimplemented("pause").into())
+    async fn pause(&self, _: &TtrpcContext, request: api::PauseRequest) -> Result<api::Empty> {
+        self.0.pause(self.0.container(&request.id)?).await?;
+        Ok(api::Empty::new())
     }
 
-    async fn resume(&self, _: &TtrpcContext, _: api::ResumeRequest) -> Result<api::Empty> {
-        Err(Failure::unimplemented("resume").into())
+    async fn resume(&self, _: &TtrpcContext, request: api::ResumeRequest) -> Result<api::Empty> {
+        self.0.resume(self.0.container(&request.id)?).await?;
+        Ok(api::Empty::new())
     }
 
     async fn checkpoint(&self, _: &TtrpcContext, _: api::CheckpointTaskRequest) -> Result<api::Empty> {
         Err(Failure::unimplemented("checkpoint").into())
     }
 
-    async fn exec(&self, _: &TtrpcContext, _: api::ExecProcessRequest) -> Result<api::Empty> {
-        Err(Failure::unimplemented("exec").into())
+    async fn exec(&self, _: &TtrpcContext, request: api::ExecProcessRequest) -> Result<api::Empty> {
+        let container = self.0.container(&request.id)?;
+        self.0.exec(&container, request.into())?;
+        Ok(api::Empty::new())
     }
 
-    async fn resize_pty(&self, _: &TtrpcContext, _: api::ResizePtyRequest) -> Result<api::Empty> {
-        Err(Failure::unimplemented("resize_pty").into())
+    async fn resize_pty(&self, _: &TtrpcContext, request: api::ResizePtyRequest) -> Result<api::Empty> {
+        let process = self.0.container(&request.id)?.process(&request.exec_id)?;
+        process.resize(request.width, request.height)?;
+        Ok(api::Empty::new())
     }
 
-    async fn update(&self, _: &TtrpcContext, _: api::UpdateTaskRequest) -> Result<api::Empty> {
-        Err(Failure::unimplemented("update").into())
+    async fn update(&self, _: &TtrpcContext, request: api::UpdateTaskRequest) -> Result<api::Empty> {
+        self.0.update(self.0.container(&request.id)?, request.resources.into_option()).await?;
+        Ok(api::Empty::new())
     }
 }
 
@@ -166,18 +194,29 @@ impl From<api::CreateTaskRequest> for CreateRequest {
             id: request.id,
             bundle: request.bundle,
             mounts: request.rootfs.into_iter().map(mount).collect(),
-            terminal: request.terminal,
-            streams: Streams { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr },
+            streams: Streams {
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+                terminal: request.terminal,
+            },
             from_checkpoint: !request.checkpoint.is_empty(),
             options: request.options.into_option(),
         }
     }
 }
 
-/// Without exec there are no processes but the container's first.
-fn no_exec(exec_id: &str) -> std::result::Result<(), Failure> {
-    match exec_id {
-        "" => Ok(()),
-        id => Err(Failure::not_found(format!("process {id} does not exist"))),
+impl From<api::ExecProcessRequest> for ExecRequest {
+    fn from(request: api::ExecProcessRequest) -> Self {
+        Self {
+            exec_id: request.exec_id,
+            streams: Streams {
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+                terminal: request.terminal,
+            },
+            process: request.spec.into_option(),
+        }
     }
 }

@@ -30,9 +30,9 @@ impl Daemon {
     }
 
     async fn start_in_turn(&self, container: &Container) -> Result<u32> {
-        let _turn = container.turn.lock().await;
+        let _turn = container.first.turn.lock().await;
         let made = container.made()?;
-        container.lifecycle().starting().map_err(|phase| {
+        container.first.lifecycle().starting().map_err(|phase| {
             let why = match phase {
                 Phase::Stopped(_) => "its process has ended",
                 Phase::Creating => "it is being created",
@@ -43,15 +43,15 @@ impl Daemon {
         let run = self.run_guest(container, made).await;
         match run {
             Ok(()) => {
-                let events = container.lifecycle().started();
-                self.publish(container, events);
-                Ok(container.lifecycle().pid())
+                let events = container.first.lifecycle().started();
+                self.publish(container, &container.first, events);
+                Ok(container.first.lifecycle().pid())
             }
             Err(failure) => {
-                let _ = container.kill(Signal::KILL, false);
-                let events = container.lifecycle().start_failed();
-                self.publish(container, events);
-                container.wait().await;
+                let _ = container.first.signal(Signal::KILL);
+                let events = container.first.lifecycle().start_failed();
+                self.publish(container, &container.first, events);
+                container.first.wait().await;
                 Err(failure)
             }
         }
@@ -70,7 +70,7 @@ impl Daemon {
             oci_version: made.config.spec.version(),
             id: container.id(),
             status: "running",
-            pid: container.lifecycle().pid(),
+            pid: container.first.lifecycle().pid(),
             bundle: container.bundle().dir(),
         };
         let hooks = made.config.spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref());

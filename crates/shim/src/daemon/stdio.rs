@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use crate::failure::{self, Failure, OrFail};
+use crate::failure::{self, OrFail};
 
 /// Where the three streams go, in containerd's words: a FIFO's path, a URI, or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) struct Streams {
     pub(super) stdin: String,
     pub(super) stdout: String,
     pub(super) stderr: String,
+    /// Whether a terminal is behind all three.
+    pub(super) terminal: bool,
 }
 
 /// The container's ends.
@@ -54,6 +56,26 @@ pub(super) fn open(streams: &Streams) -> failure::Result<(Opened, Kept)> {
     Ok((Opened { stdin, stdout, stderr }, kept))
 }
 
+/// The ends between which and a terminal the daemon copies.
+#[derive(Debug)]
+pub(super) struct TerminalEnds {
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) stdout: OwnedFd,
+    /// The other end of the output, kept until all is copied.
+    pub(super) kept: Option<OwnedFd>,
+}
+
+/// Opens what a terminal is connected to: the input, and the output for all that is shown. The process itself gets
+/// nothing of it.
+pub(super) fn open_terminal(streams: &Streams) -> failure::Result<(Opened, TerminalEnds, Kept)> {
+    let (stdin, kept_stdin) = open_input(&streams.stdin)?;
+    let (stdout, kept) = open_output(&streams.stdout)?;
+    let stdin = (!streams.stdin.is_empty()).then_some(stdin);
+    let nothing = Opened { stdin: open_null()?, stdout: open_null()?, stderr: open_null()? };
+    let ends = TerminalEnds { stdin, stdout, kept };
+    Ok((nothing, ends, Kept { stdin: kept_stdin, _outputs: Vec::new() }))
+}
+
 /// What one of the request's strings means.
 enum Stream<'a> {
     Nowhere,
@@ -67,14 +89,13 @@ fn parse(text: &str) -> failure::Result<Stream<'_>> {
         None => Ok(Stream::Fifo(Path::new(text))),
         Some(("fifo", path)) => Ok(Stream::Fifo(Path::new(path))),
         Some(("file", path)) => Ok(Stream::File(Path::new(path))),
-        Some(("binary", _)) => Err(Failure::unimplemented("logging to a program (binary://)")),
         Some((scheme, _)) => Err(anyhow::anyhow!("{scheme}:// is nothing to log to")).or_invalid(),
     }
 }
 
 fn open_input(text: &str) -> failure::Result<(OwnedFd, Option<OwnedFd>)> {
     match parse(text)? {
-        Stream::Nowhere => Ok((open_null()?, None)),
+        Stream::Nowhere => Ok((open_ended()?, None)),
         Stream::File(path) => {
             let file = OpenOptions::new().read(true).open(path);
             Ok((file.with_context(|| format!("opening {}", path.display()))?.into(), None))
@@ -124,6 +145,11 @@ fn open_fifo(path: &Path) -> Result<(OwnedFd, OwnedFd)> {
 /// A guest expects a stream that blocks.
 fn block(fd: &OwnedFd) -> Result<()> {
     fcntl_setfl(fd.as_fd(), OFlags::empty()).context("making a stream block")
+}
+
+/// At its end from the start. To a guest `/dev/null` would look like a terminal, since it is a character device.
+fn open_ended() -> Result<OwnedFd> {
+    Ok(std::io::pipe().context("making a pipe")?.0.into())
 }
 
 fn open_null() -> Result<OwnedFd> {
@@ -180,10 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn a_logging_program_is_refused_by_name() {
-        let streams = Streams { stdout: "binary:///bin/log".into(), ..Default::default() };
+    fn an_unknown_scheme_is_refused_by_its_name() {
+        let streams = Streams { stdout: "http://x".into(), ..Default::default() };
         let failure = open(&streams).unwrap_err();
-        assert_eq!(failure.code(), Code::UNIMPLEMENTED);
-        assert!(failure.to_string().contains("binary://"), "{failure}");
+        assert_eq!(failure.code(), Code::INVALID_ARGUMENT);
+        assert!(failure.to_string().contains("http://"), "{failure}");
     }
 }

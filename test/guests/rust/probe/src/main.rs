@@ -7,7 +7,7 @@ mod trap;
 mod work;
 
 use std::env;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::exit;
 
 fn main() {
@@ -32,6 +32,7 @@ fn run(words: &[&str]) -> io::Result<()> {
         ["cat", path] => files::cat(path)?,
         ["ls", path] => files::list(path)?,
         ["write", path, text] => std::fs::write(path, text)?,
+        ["tty"] => println!("{} {}", io::stdin().is_terminal(), io::stdout().is_terminal()),
         ["echo"] => work::echo()?,
         ["fill", "stdout", count] => work::fill(&mut io::stdout(), number(count)?)?,
         ["fill", "stderr", count] => work::fill(&mut io::stderr(), number(count)?)?,

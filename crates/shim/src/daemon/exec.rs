@@ -1,0 +1,316 @@
+//! An exec is one more process in a container: added, then made and started at once, then deleted.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use oci_spec::runtime;
+use tokio::sync::oneshot;
+use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request};
+
+use super::Daemon;
+use super::channel::AsyncChannel;
+use super::container::{Container, Made};
+use super::lifecycle::Phase;
+use super::process::Process;
+use super::request::Enclosed;
+use super::stdio::Streams;
+use super::wiring::Wiring;
+use crate::failure::{Failure, OrFail, Result};
+use crate::remains::Exit;
+
+/// How long the engine may take to say that the guest runs, after which it counts as running.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The status of an exec that never ran, for those who wait for it all the same.
+const NEVER_RAN: u32 = 255;
+
+/// What containerd asks for.
+#[derive(Debug)]
+pub(super) struct ExecRequest {
+    pub(super) exec_id: String,
+    pub(super) streams: Streams,
+    /// The process, in JSON, as a `config.json` has it.
+    pub(super) process: Option<Any>,
+}
+
+/// One exec.
+#[derive(Debug)]
+pub(super) struct Exec {
+    pub(super) process: Arc<Process>,
+    wanted: runtime::Process,
+    /// Its own directory, which goes with it.
+    dir: PathBuf,
+}
+
+/// The execs of one container.
+#[derive(Debug, Default)]
+pub(super) struct Execs(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    all: HashMap<String, Arc<Exec>>,
+    /// The container's first process has ended; nothing starts any more.
+    closed: bool,
+}
+
+impl Execs {
+    /// The exec with this id.
+    pub(super) fn get(&self, id: &str) -> Result<Arc<Exec>> {
+        self.table()
+            .all
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Failure::not_found(format!("process does not exist {id}")))
+    }
+
+    /// Those that have a process, by their id and pid.
+    pub(super) fn pids(&self) -> HashMap<u32, String> {
+        let table = self.table();
+        table.all.iter().map(|(id, exec)| (exec.process.lifecycle().pid(), id.clone())).collect()
+    }
+
+    /// Lets no further exec start, and returns those whose end is still to come.
+    pub(super) fn close(&self) -> Vec<Arc<Exec>> {
+        let mut table = self.table();
+        table.closed = true;
+        let live = |exec: &&Arc<Exec>| matches!(exec.process.phase(), Phase::Starting | Phase::Running);
+        table.all.values().filter(live).cloned().collect()
+    }
+
+    fn add(&self, id: &str, exec: Arc<Exec>) -> Result<()> {
+        let mut table = self.table();
+        if table.closed {
+            return Err(Failure::precondition("cannot exec in a stopped container"));
+        }
+        if table.all.contains_key(id) {
+            return Err(Failure::already_exists(format!("id {id}: the exec already exists")));
+        }
+        table.all.insert(id.to_owned(), exec);
+        Ok(())
+    }
+
+    fn begin(&self, exec: &Exec) -> Result<()> {
+        if self.table().closed {
+            return Err(Failure::precondition("cannot exec in a stopped container"));
+        }
+        exec.process.lifecycle().starting().map_err(|phase| {
+            let what = if matches!(phase, Phase::Stopped(_)) { "stopped" } else { "running" };
+            Failure::precondition(format!("cannot start a {what} process"))
+        })
+    }
+
+    fn remove(&self, exec: &Exec) {
+        self.table().all.retain(|_, other| !std::ptr::eq(&**other, exec));
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process that was made: its pid, and its exit to come. No pid if it is over already.
+struct Running {
+    pid: u32,
+    exit: oneshot::Receiver<Exit>,
+}
+
+impl Daemon {
+    /// Adds an exec, to be started later.
+    pub(super) fn exec(&self, container: &Container, request: ExecRequest) -> Result<()> {
+        container.made()?;
+        may_exec(container)?;
+        let dir = container.bundle().exec(&request.exec_id).or_invalid()?;
+        let wanted = parse(request.process.as_ref(), request.streams.terminal).or_invalid()?;
+        let json = serde_json::to_vec(&wanted).context("encoding the process")?;
+        let process = Process::exec(request.exec_id.clone(), request.streams);
+        let exec = Arc::new(Exec { process, wanted, dir });
+        container.execs.add(&request.exec_id, exec.clone())?;
+        let written =
+            fs::create_dir_all(&exec.dir).and_then(|()| fs::write(exec.dir.join(PROCESS_FILE), json));
+        if let Err(error) = written {
+            exec.forget(container);
+            return Err(anyhow!(error).context(format!("writing into {}", exec.dir.display())).into());
+        }
+        let events = exec.process.lifecycle().added();
+        self.publish(container, &exec.process, events);
+        Ok(())
+    }
+
+    /// Makes and starts an exec's process; returns its pid once it runs.
+    pub(super) async fn start_exec(
+        self: &Arc<Self>,
+        container: Arc<Container>,
+        exec_id: &str,
+    ) -> Result<u32> {
+        let exec = container.execs.get(exec_id)?;
+        // A task of its own: a start is not left half done by a caller who goes away.
+        let daemon = self.clone();
+        let start = tokio::spawn(async move { daemon.start_exec_in_turn(container, exec).await });
+        start.await.context("the start died")?
+    }
+
+    async fn start_exec_in_turn(self: &Arc<Self>, container: Arc<Container>, exec: Arc<Exec>) -> Result<u32> {
+        let _turn = exec.process.turn.lock().await;
+        may_exec(&container)?;
+        container.execs.begin(&exec)?;
+        let _expected = self.reaper.expect();
+        let process = &exec.process;
+        let running = match self.run(&container, &exec).await {
+            Ok(running) => running,
+            Err(failure) => {
+                let exit = Exit::now(NEVER_RAN);
+                process.close_streams();
+                process.lifecycle().never_ran(exit);
+                process.tell_exit(exit);
+                return Err(failure);
+            }
+        };
+        process.lifecycle().runs_as(running.pid);
+        let events = process.lifecycle().started();
+        self.publish(&container, process, events);
+
+        let (daemon, exec, container) = (self.clone(), exec.clone(), container.clone());
+        tokio::spawn(async move {
+            if let Ok(exit) = running.exit.await {
+                daemon.tell_out_of_memory(&container);
+                exec.process.close_streams();
+                let events = exec.process.lifecycle().exited(exit);
+                daemon.publish(&container, &exec.process, events);
+            }
+        });
+        Ok(running.pid)
+    }
+
+    async fn run(&self, container: &Container, exec: &Exec) -> Result<Running> {
+        let made = container.made()?;
+        let limit = made.options.module_size_limit;
+        let layer = match &made.layer {
+            Some(digest) if exec.runs_module_of(made) => Some(self.content.module(digest, limit).await?),
+            _ => None,
+        };
+        let wiring =
+            Wiring::open(exec.process.streams(), self.idle.directory(), self.whose(container)).await?;
+        let asked = Request::Exec(messages::Exec {
+            id: container.id().to_owned(),
+            bundle: container.bundle().dir().to_owned(),
+            state: container.bundle().state_root(),
+            dir: exec.dir.clone(),
+            layer: layer.as_ref().map(|layer| layer.digest.clone()),
+            // Compiling takes longer than most execs do.
+            native: None,
+            module_size_limit: limit,
+            console: wiring.console(),
+        });
+        let mut strays = None;
+        let enclosed = Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: None };
+        let attempt = exec.dir.join(container.id());
+        let asking = self.zygote.ask(&asked, enclosed, &mut strays, || drop(fs::remove_dir_all(&attempt)));
+        let heard = asking.await?;
+        let running = self.hear(&exec.process, heard.reply, &heard.replies).await?;
+        wiring.connect(&exec.process, Some(&exec.wanted)).await?;
+        Ok(running)
+    }
+
+    /// Hears the pid and that the guest runs, in either order. A native program closes the channel by being executed.
+    async fn hear(&self, process: &Process, first: Reply, replies: &AsyncChannel) -> Result<Running> {
+        let mut made = None;
+        let mut runs = false;
+        let mut reply = Some(first);
+        loop {
+            match reply {
+                Some(Reply::Created { pid }) => made = Some(self.take(process, pid)?),
+                Some(Reply::Running) => runs = true,
+                Some(Reply::Loaded(_)) => {}
+                Some(Reply::Failed(failure)) => return Err(failure.into()),
+                None => runs = true,
+            }
+            reply = match made {
+                Some(made) if runs => return Ok(made),
+                None if reply.is_none() => {
+                    return Err(anyhow!("the engine process died while it made the process").into());
+                }
+                None => replies.receive().await.context("hearing the engine")?,
+                Some(_) => match tokio::time::timeout(PATIENCE, replies.receive()).await {
+                    Ok(reply) => reply.context("hearing the engine")?,
+                    Err(_) => Some(Reply::Running),
+                },
+            };
+        }
+    }
+
+    fn take(&self, process: &Process, pid: i32) -> Result<Running> {
+        let mut exit = self.reaper.watch(pid);
+        let pid = match exit.try_recv() {
+            // It was reaped; by now the pid may be another's.
+            Ok(over) => {
+                let (sender, receiver) = oneshot::channel();
+                let _ = sender.send(over);
+                exit = receiver;
+                pid.unsigned_abs()
+            }
+            Err(_) => process.hold(pid)?,
+        };
+        Ok(Running { pid, exit })
+    }
+
+    /// Removes an exec that has ended, or was never started; returns its pid and exit.
+    pub(super) async fn delete_exec(&self, container: &Container, exec_id: &str) -> Result<(u32, Exit)> {
+        let exec = container.execs.get(exec_id)?;
+        let process = &exec.process;
+        let _turn = process.turn.lock().await;
+        // Another delete may have had the turn before.
+        container.execs.get(exec_id)?;
+        let exit = match process.phase() {
+            Phase::Stopped(exit) => exit,
+            Phase::Creating | Phase::Created => Exit::now(0),
+            Phase::Starting | Phase::Running | Phase::Paused => {
+                return Err(Failure::precondition("cannot delete a running process"));
+            }
+        };
+        process.lifecycle().never_ran(exit);
+        process.tell_exit(exit);
+        process.close_console().await;
+        exec.forget(container);
+        Ok((process.lifecycle().pid(), exit))
+    }
+}
+
+impl Exec {
+    /// Whether it is to run the module that is a layer of the container's image.
+    fn runs_module_of(&self, made: &Made) -> bool {
+        let path = |argument: &str| argument.split('#').next().unwrap_or_default().to_owned();
+        let entrypoint = self.wanted.args().as_ref().and_then(|args| args.first()).map(|first| path(first));
+        entrypoint.is_some_and(|entrypoint| made.config.entrypoint() == Some(&entrypoint))
+    }
+
+    fn forget(&self, container: &Container) {
+        container.execs.remove(self);
+        match fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!(target: container.id(), "removing {}: {error}", self.dir.display());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn may_exec(container: &Container) -> Result<()> {
+    match container.first.phase() {
+        Phase::Paused => Err(Failure::precondition("cannot exec in a paused state")),
+        Phase::Stopped(_) => Err(Failure::precondition("cannot exec in a stopped state")),
+        Phase::Creating | Phase::Created | Phase::Starting | Phase::Running => Ok(()),
+    }
+}
+
+fn parse(any: Option<&Any>, terminal: bool) -> anyhow::Result<runtime::Process> {
+    let any = any.context("the exec names no process")?;
+    let mut process: runtime::Process =
+        serde_json::from_slice(&any.value).context("reading the exec's process")?;
+    process.set_terminal(Some(terminal));
+    Ok(process)
+}

@@ -1,0 +1,80 @@
+//! A request of the daemon to the engine: handed to the zygote, answered on a channel of its own.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context, Result};
+use wasmedge_messages::{CreateFds, Mode, Reply, Request};
+
+use super::channel::AsyncChannel;
+use super::layers::Layer;
+use super::stdio::Opened;
+use super::strays::Strays;
+use super::zygote::Zygote;
+
+/// How many zygotes may die of a request, or beside it, before it is given up.
+const ATTEMPTS: u32 = 3;
+
+/// What goes with a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Enclosed<'a> {
+    pub(super) opened: &'a Opened,
+    pub(super) layer: Option<&'a Layer>,
+    /// The module's native code.
+    pub(super) artifact: Option<BorrowedFd<'a>>,
+}
+
+/// What was heard of a request so far.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// The first reply that says what became of it.
+    pub(super) reply: Reply,
+    /// How the module is run, if that was told before.
+    pub(super) mode: Option<Mode>,
+    /// On which more is to come.
+    pub(super) replies: AsyncChannel,
+}
+
+impl Zygote {
+    /// Has the engine serve a request, up to its first reply. A zygote that dies before it has seen the request is
+    /// given a successor, after `forget` has removed what an attempt may have left. `strays` are whoever serves it.
+    pub(super) async fn ask(
+        &self,
+        request: &Request,
+        enclosed: Enclosed<'_>,
+        strays: &mut Option<Strays>,
+        forget: impl Fn(),
+    ) -> Result<Heard> {
+        let Enclosed { opened, layer, artifact } = enclosed;
+        for _ in 0..ATTEMPTS {
+            let (replies, theirs) = AsyncChannel::pair().context("making a channel")?;
+            let theirs = OwnedFd::from(theirs);
+            let strays = strays.insert(Strays::holding(&theirs)?).clone();
+            let fds = CreateFds {
+                reply: theirs.as_fd(),
+                stdin: opened.stdin.as_fd(),
+                stdout: opened.stdout.as_fd(),
+                stderr: opened.stderr.as_fd(),
+                layer: layer.map(|layer| layer.module.as_fd()),
+                artifact,
+            };
+            let mut zygote = self.send(request, &fds.as_array()).await?;
+            drop(theirs);
+            let mut mode = None;
+            let reply = loop {
+                match replies.receive().await.context("hearing the engine")? {
+                    Some(Reply::Loaded(loaded)) => mode = Some(loaded),
+                    reply => break reply,
+                }
+            };
+            match reply {
+                Some(reply) => return Ok(Heard { reply, mode, replies }),
+                None if zygote.ends().await => {
+                    strays.kill();
+                    forget();
+                }
+                None => break,
+            }
+        }
+        anyhow::bail!("the engine process died while it made the process")
+    }
+}

@@ -1,0 +1,52 @@
+//! Limits that change while a guest runs.
+
+use serde_json::json;
+use wasmedge_shim_tests::ttrpc::Code;
+use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, guests};
+
+use crate::signal;
+
+fn limit(task: &Task<'_>, containerd: &MockContainerd, controller: &str, file: &str) -> String {
+    let path = format!("/sys/fs/cgroup/{controller}/{}/{}/{file}", containerd.cell().name(), task.id());
+    std::fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+#[test]
+fn limits_change_while_a_guest_runs() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    let bytes = 64 << 20;
+    task.update(&json!({
+        "memory": { "limit": bytes, "swap": bytes },
+        "cpu": { "shares": 512, "quota": 50000, "period": 100_000 },
+        "pids": { "limit": 7 },
+    }))
+    .unwrap();
+    assert_eq!(limit(&task, &containerd, "memory", "memory.limit_in_bytes"), bytes.to_string());
+    assert_eq!(limit(&task, &containerd, "cpu", "cpu.shares"), "512");
+    assert_eq!(limit(&task, &containerd, "cpu", "cpu.cfs_quota_us"), "50000");
+    assert_eq!(limit(&task, &containerd, "pids", "pids.max"), "7");
+    let refusal = task.update(&json!({ "memory": { "limit": 4096 } })).unwrap_err();
+    assert!(refusal.message.contains("memory.limit_in_bytes"), "{refusal}");
+    let refusal = task.update(&json!({ "network": { "classID": 1 } })).unwrap_err();
+    assert!(refusal.message.contains("network"), "{refusal}");
+    task.kill(signal::KILL).unwrap();
+    task.wait();
+    assert_eq!(task.update(&json!({})).unwrap_err().code, Code::FAILED_PRECONDITION);
+    task.delete();
+}
+
+#[test]
+fn an_exec_that_is_killed_for_want_of_memory_is_told_once() {
+    let containerd = MockContainerd::start();
+    let limit = json!({ "limit": 48 << 20, "swap": 48 << 20 });
+    let task = containerd.task(guests::PROBE).args(&["sleep"]);
+    let task = task.configure(|config| config["linux"]["resources"]["memory"] = limit).create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    assert_eq!(task.run_exec("greedy", &["/app.wasm", "allocate", "200"]).0, 137);
+    task.kill(signal::TERM).unwrap();
+    assert_eq!(task.finish(), 143);
+    let names = ["create", "start", "exec-added", "exec-started", "oom", "exec-exit", "exit", "delete"];
+    task.expect_events(&names);
+}
