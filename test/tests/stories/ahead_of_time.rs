@@ -116,6 +116,18 @@ fn a_cache_that_others_can_write_is_not_used() {
 }
 
 #[test]
+fn a_full_disk_costs_the_native_code_and_not_the_container() {
+    let containerd = MockContainerd::start();
+    containerd.cell().run(&["mount", "-o", "remount,size=64k", "/var/cache"]).success();
+    let (status, out, _, log) = run(containerd.task(guests::HELLO).compiled("wait"));
+    assert_eq!((status, out.as_str()), (0, "hello from wasm\n"));
+    assert!(log.contains(INTERPRETED) && log.contains("No space left"), "{log}");
+    for ending in ["so", "json", "new"] {
+        assert_eq!(entries(&containerd, ending), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
 fn a_wasmedge_section_is_not_native_code() {
     let containerd = MockContainerd::start();
     for policy in ["wait", "require"] {
