@@ -126,10 +126,8 @@ impl Daemon {
             log::warn!(target: container.id(), "{error:#}");
         }
         let execs = container.execs.close();
-        if let Some(made) = container.made.get() {
-            if !made.config.has_pid_namespace() {
-                made.cgroup.signal_all(Signal::KILL);
-            }
+        if let Some(made) = container.made.get().filter(|made| !made.config.has_pid_namespace()) {
+            made.cgroup.signal_all(Signal::KILL);
         }
         for exec in execs {
             exec.process.wait().await;
