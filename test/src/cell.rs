@@ -25,7 +25,8 @@ use crate::{DEADLINE, Finished, eventually, finish};
 const INIT: &str = r#"
 set -e
 mount -t tmpfs -o mode=0755 run /run
-mount -t tmpfs -o mode=1777 tmp /tmp
+# A checkout below /tmp must stay in sight.
+case "$1" in /tmp/*) ;; *) mount -t tmpfs -o mode=1777 tmp /tmp ;; esac
 # /sys shows the network of the one who mounts it.
 mkdir /run/cgroup
 mount --rbind /sys/fs/cgroup /run/cgroup
@@ -72,6 +73,7 @@ impl Cell {
             .args(["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child"])
             .args(["--", "bash", "-c", INIT])
             .arg(part("busybox/bin/busybox"))
+            .arg(repository())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
