@@ -14,7 +14,7 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test bench check install uninstall dist clean distclean
+.PHONY: help parts test-parts build hello test bench check install uninstall dist clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
@@ -58,10 +58,7 @@ uninstall: ## remove what install copied
 dist: build ## pack build/root into build/dist/*.tar.gz, for any x86-64 Linux
 	@deploy/dist
 
-clean: ## remove what was built, but not what was fetched
-	rm -rf build/target build/guests build/guests-target build/root build/dist build/.rust
-
-distclean: ## remove everything that was built or fetched
+clean: ## remove everything that was built or fetched
 	rm -rf build
 
 build/.rust: rust-toolchain.toml
