@@ -20,7 +20,7 @@ use libcontainer::error::LibcontainerError;
 use libcontainer::oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use libcontainer::syscall::syscall::SyscallType;
 use wasmedge_messages::{
-    Channel, ChannelError, Create, CreateFds, Exec, Failure, FailureKind, PROCESS_FILE, Reply,
+    Channel, ChannelError, Create, CreateFds, Exec, Failure, FailureKind, PROCESS_FILE, Reply, command,
 };
 
 use crate::module::Limits;
@@ -46,6 +46,7 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
         step: "setting up the container",
     };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
+        leaves_room(spec.as_ref())?;
         site.build(vm, task, reply, streams, |builder| {
             let init = builder.as_init(&create.bundle).with_systemd(create.systemd_cgroup);
             let mut container = init.as_sibling(true).with_detach(true).build()?;
@@ -86,6 +87,21 @@ fn borrow_state(exec: &Exec) -> std::io::Result<()> {
     let own = exec.dir.join(&exec.id);
     std::fs::create_dir(&own)?;
     std::os::unix::fs::symlink(exec.state.join(&exec.id).join("state.json"), own.join("state.json"))
+}
+
+/// A container is made by a process that is in its cgroup with the first one for a moment.
+fn leaves_room(spec: Option<&Spec>) -> Result<(), Failure> {
+    const NEEDED: i64 = 2;
+    let resources = spec.and_then(|spec| spec.linux().as_ref()?.resources().as_ref()?.pids().as_ref());
+    match resources.map(|pids| pids.limit()) {
+        Some(limit) if (1..NEEDED).contains(&limit) => {
+            let message = format!(
+                "the container's pids limit is {limit}, and making a container takes {NEEDED} processes"
+            );
+            Err(Failure { kind: FailureKind::LimitExceeded, message })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where a process is made, and what to call that in a message.
@@ -157,7 +173,7 @@ fn end(
 /// Shows the process's own arguments before libcontainer forks; all that it forks inherit them.
 fn show_title(process: Option<&Process>) {
     if let Some(args) = process.and_then(|process| process.args().as_deref()) {
-        title::set(args);
+        title::set(command(args));
     }
 }
 

@@ -7,11 +7,13 @@ mod native;
 mod source;
 mod trap;
 
+use std::sync::Arc;
+
 use wasmedge_messages::{Failure, FailureKind, Mode};
 
 use crate::module::{EntryFunction, Limits, Module};
 use crate::vm::{Instance, Interruption, Loaded, Vm, VmError, Wasi};
-use crate::{native_stack, stack_limit};
+use crate::{calling_stack, native_stack, stack_limit};
 
 pub use native::NativeCode;
 use source::Origin;
@@ -25,7 +27,7 @@ const INITIALIZE: &str = "_initialize";
 pub struct Guest {
     vm: Vm,
     stage: Stage,
-    origin: Origin,
+    origin: Arc<Origin>,
     entry: EntryFunction,
     initialize: bool,
     minimum_memory: u64,
@@ -84,7 +86,7 @@ impl Guest {
         Ok(Self {
             vm,
             stage: Stage::Loaded(loaded),
-            origin: bytes.keep(origin),
+            origin: Arc::new(bytes.keep(origin)),
             entry,
             initialize,
             minimum_memory,
@@ -116,10 +118,7 @@ impl Guest {
             let message = format!("{}: instantiated twice", self.origin);
             return Err(Failure { kind: FailureKind::Runtime, message });
         };
-        stack_limit::arm();
-        if self.mode == Mode::Native {
-            native_stack::arm();
-        }
+        self.arm();
         let instance = self.vm.instantiate(module, wasi).map_err(|end| self.not_started(&end))?;
         if self.initialize {
             self.vm.call(&instance, INITIALIZE, 0).map_err(|end| self.not_started(&end))?;
@@ -140,6 +139,22 @@ impl Guest {
             Ok(()) => Outcome::Exited(0),
             Err(Interruption::Exited(code)) => Outcome::Exited(code),
             Err(Interruption::Failed(error)) => Outcome::Trapped(Trap::new(&self.origin, &error)),
+        }
+    }
+
+    /// Prepares for what ends a guest from within a call that cannot fail.
+    fn arm(&self) {
+        let origin = Arc::clone(&self.origin);
+        stack_limit::arm(move |cause| trap::end(&Trap::at_once(&origin, cause, None).line()));
+        if self.mode == Mode::Native {
+            const CAUSE: &str = "call stack exhausted";
+            let origin = Arc::clone(&self.origin);
+            // Outside the guest's own code it may be the allocator that met the end: then no memory can be had.
+            let anywhere = Trap::at_once(&origin, CAUSE, None).line();
+            native_stack::arm(move |instruction| match calling_stack::function_at(instruction) {
+                function @ Some(_) => trap::end(&Trap::at_once(&origin, CAUSE, function).line()),
+                None => trap::end(&anywhere),
+            });
         }
     }
 

@@ -4,6 +4,7 @@
 //! container's process is forked from the zygote, confined by libcontainer ([`container`]), and then
 //! is a [`guest`].
 
+pub mod calling_stack;
 pub mod compile;
 pub mod container;
 pub mod diagnosis;

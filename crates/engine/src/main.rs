@@ -1,5 +1,6 @@
 //! `wasmedge-engine`: the zygote behind the shim, and a tool to try modules and to make images of them.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,7 +33,14 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().verb {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            let printed = answer.print().and_then(|()| std::io::stdout().flush());
+            return ExitCode::from(if printed.is_ok() { answer.exit_code() as u8 } else { 1 });
+        }
+    };
+    let done = match cli.verb {
         Verb::Run(run) => run::run(run),
         Verb::Pack(pack) => pack.run().map(|()| 0),
         Verb::Cache { .. } => Err(anyhow::anyhow!("cache: this takes the installed wasmedge-engine")),

@@ -26,11 +26,14 @@ type Sigaction = unsafe extern "C" fn(c_int, *const Action, *mut Action) -> c_in
 
 /// The handler of the faults that are not the stack's; 0 before a guest of native code is loaded.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-static ARMED: OnceLock<()> = OnceLock::new();
+static END: OnceLock<End> = OnceLock::new();
 
-/// From now on a guest of native code runs in this process.
-pub fn arm() {
-    ARMED.get_or_init(|| {
+/// Ends a guest whose stack is exhausted; it is given the address of the instruction that faulted.
+type End = Box<dyn Fn(usize) + Send + Sync>;
+
+/// From now on a guest of native code runs in this process; `end` ends it when its stack is exhausted.
+pub fn arm(end: impl Fn(usize) + Send + Sync + 'static) {
+    END.get_or_init(|| {
         limit();
         // SAFETY: the memory is mapped for good and belongs to nothing else.
         unsafe {
@@ -42,6 +45,7 @@ pub fn arm() {
                 libc::sigaltstack(&stack, ptr::null_mut());
             }
         }
+        Box::new(end)
     });
 }
 
@@ -77,7 +81,7 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Acti
         else {
             return original(signal, new, old);
         };
-        if ARMED.get().is_none() {
+        if END.get().is_none() {
             return original(signal, new, old);
         }
         NEXT.store(wanted.sa_sigaction, Ordering::Relaxed);
@@ -97,8 +101,11 @@ fn is_fault(signal: c_int) -> bool {
 
 extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes both, valid during the call.
-    if unsafe { (*info).si_addr() as usize }.abs_diff(unsafe { stack_pointer(context) }) < NEAR {
-        crate::stack_limit::end("trap: call stack exhausted\n");
+    let (fault, at) = unsafe { ((*info).si_addr() as usize, Place::of(context)) };
+    if fault.abs_diff(at.stack) < NEAR
+        && let Some(end) = END.get()
+    {
+        end(at.instruction);
     }
     let next = NEXT.load(Ordering::Relaxed);
     if next != 0 {
@@ -108,14 +115,23 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut libc::
     }
 }
 
-/// # Safety
-/// `context` must be the one that a signal handler was given.
-unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
-    // SAFETY: the caller's promise.
-    let context = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
-    #[cfg(target_arch = "x86_64")]
-    let pointer = context.gregs[libc::REG_RSP as usize] as usize;
-    #[cfg(target_arch = "aarch64")]
-    let pointer = context.sp as usize;
-    pointer
+/// Where a process was when a signal came.
+struct Place {
+    stack: usize,
+    instruction: usize,
+}
+
+impl Place {
+    /// # Safety
+    /// `context` must be the one that a signal handler was given.
+    unsafe fn of(context: *mut libc::c_void) -> Self {
+        // SAFETY: the caller's promise.
+        let context = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
+        #[cfg(target_arch = "x86_64")]
+        let (stack, instruction) =
+            (context.gregs[libc::REG_RSP as usize], context.gregs[libc::REG_RIP as usize]);
+        #[cfg(target_arch = "aarch64")]
+        let (stack, instruction) = (context.sp, context.pc);
+        Self { stack: stack as usize, instruction: instruction as usize }
+    }
 }

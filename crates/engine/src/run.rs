@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use wasmedge_messages::{Failure, Mode};
 
 use crate::guest::{Guest, NativeCode, Source};
@@ -14,20 +14,17 @@ use crate::vm::{Vm, Wasi};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Without --dir the module sees no file; without --env no environment.")]
 pub struct Run {
-    /// The module (binary or .wat), or MODULE#FUNC to call an export instead of _start
-    #[arg(value_name = "MODULE[#FUNC]")]
-    module: String,
-    /// Arguments of the guest
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    /// The module (binary or .wat), or MODULE#FUNC to call an export instead of _start; then the guest's arguments
+    #[arg(value_names = ["MODULE[#FUNC]", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
+    command: Vec<String>,
     /// Set an environment variable of the guest (repeatable)
-    #[arg(long, short, value_name = "NAME=VALUE")]
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
     env: Vec<String>,
     /// Run this native code of the module, made by `compile`
     #[arg(long, hide = true, value_name = "FILE")]
     artifact: Option<PathBuf>,
     /// Let the guest see a directory, under the same or another name (repeatable)
-    #[arg(long, short, value_name = "HOST[:GUEST]")]
+    #[arg(long, short, value_name = "HOST[:GUEST]", value_parser = preopen)]
     dir: Vec<String>,
 }
 
@@ -36,14 +33,12 @@ pub struct Run {
 /// # Errors
 /// When the module cannot be read, loaded or instantiated.
 pub fn run(run: Run) -> Result<i32> {
-    let whole = PathBuf::from(&run.module);
-    let (path, function) = match split_entrypoint(&run.module) {
+    let module = run.command.first().context("no module is named")?;
+    let whole = PathBuf::from(module);
+    let (path, function) = match split_entrypoint(module) {
         (path, function) if !whole.exists() => (PathBuf::from(path), function),
         _ => (whole, None),
     };
-    if let Some(pair) = run.env.iter().find(|pair| !pair.contains('=')) {
-        bail!("--env {pair}: expected NAME=VALUE");
-    }
     let file = File::open(&path).with_context(|| format!("{}", path.display()))?;
     let vm = Vm::prepare().context("setting up WasmEdge")?;
     let natively = run.artifact.is_some();
@@ -54,16 +49,17 @@ pub fn run(run: Run) -> Result<i32> {
     if let (true, Mode::Interpreted { why }) = (natively, guest.mode()) {
         eprintln!("wasmedge-engine: interpreted: {why}");
     }
-    let preopens = run.dir.iter().map(|dir| preopen(dir)).collect();
-    let args = std::iter::once(run.module.clone()).chain(run.args).collect();
-    guest.instantiate(&Wasi { args, env: run.env, preopens }).map_err(told)?;
+    guest.instantiate(&Wasi { args: run.command, env: run.env, preopens: run.dir }).map_err(told)?;
     Ok(guest.run().report())
 }
 
+fn assignment(pair: &str) -> Result<String, &'static str> {
+    if pair.contains('=') { Ok(pair.to_owned()) } else { Err("expected NAME=VALUE") }
+}
+
 /// WasmEdge wants `guest:host`, people write `host:guest`.
-fn preopen(dir: &str) -> String {
-    match dir.split_once(':') {
-        Some((host, guest)) => format!("{guest}:{host}"),
-        None => format!("{dir}:{dir}"),
-    }
+fn preopen(dir: &str) -> Result<String, String> {
+    let (host, guest) = dir.split_once(':').unwrap_or((dir, dir));
+    std::fs::read_dir(host).map_err(|error| format!("{host}: {error}"))?;
+    Ok(format!("{guest}:{host}"))
 }

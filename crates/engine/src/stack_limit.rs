@@ -5,38 +5,37 @@
 //! a program may replace; ours is malloc with an upper bound on one allocation while a guest runs. What is
 //! larger than that can only be a stack (or a table of millions of elements), and is a trap.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 /// The largest single allocation while a guest runs, in bytes. Linear memory is not allocated this way.
 /// A call takes some 50 bytes, so this is about a million nested calls; native stacks hold a tenth of it.
 const LARGEST: usize = 64 << 20;
 
-static ARMED: AtomicBool = AtomicBool::new(false);
+/// Ends a guest whose stack is exhausted, or that got no memory.
+type End = Box<dyn Fn(&'static str) + Send + Sync>;
 
-/// From now on a guest runs in this process.
-pub fn arm() {
-    ARMED.store(true, Ordering::Relaxed);
+static END: OnceLock<End> = OnceLock::new();
+
+/// From now on a guest runs in this process; `end` tells why it cannot go on, and ends it.
+pub fn arm(end: impl Fn(&'static str) + Send + Sync + 'static) {
+    let _ = END.set(Box::new(end));
 }
 
 /// C++'s `operator new(size_t)`, for everything in this process.
 #[unsafe(no_mangle)]
 extern "C" fn _Znwm(size: usize) -> *mut libc::c_void {
-    if size > LARGEST && ARMED.load(Ordering::Relaxed) {
-        end("trap: call stack exhausted\n");
+    if size > LARGEST
+        && let Some(end) = END.get()
+    {
+        end("call stack exhausted");
     }
     // SAFETY: a non-zero size, as `operator new` promises a distinct pointer for zero.
     let memory = unsafe { libc::malloc(size.max(1)) };
     if memory.is_null() {
-        end("trap: out of memory\n");
+        if let Some(end) = END.get() {
+            end("out of memory");
+        }
+        std::process::abort();
     }
     memory
-}
-
-/// Ends the process as a trapped guest, from wherever it is.
-pub(crate) fn end(line: &str) -> ! {
-    // SAFETY: writes from a static string and leaves; both are async-signal-safe.
-    unsafe {
-        libc::write(2, line.as_ptr().cast(), line.len());
-        libc::_exit(crate::guest::Trap::STATUS)
-    }
 }

@@ -10,12 +10,14 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod command;
 mod compile;
 mod create;
 mod exec;
 mod reply;
 
 pub use channel::{Channel, ChannelError, MAX_FDS, MAX_MESSAGE};
+pub use command::command;
 pub use compile::{COMPILE_ARTIFACT_FD, COMPILE_MODULE_FD, COMPILE_REPORT_FD, CompileReport};
 pub use create::{Create, CreateFds, Native};
 pub use exec::{Exec, PROCESS_FILE};

@@ -134,7 +134,7 @@ impl Config {
     /// The entrypoint's path, without the function that may be named after it.
     pub(crate) fn entrypoint(&self) -> Option<&str> {
         let process = self.spec.process().as_ref()?;
-        let first = process.args().as_ref()?.first()?;
+        let first = wasmedge_messages::command(process.args().as_ref()?).first()?;
         Some(first.split_once('#').map_or(first.as_str(), |(path, _)| path))
     }
 

@@ -35,6 +35,7 @@ mod stdio;
 mod strays;
 mod update;
 mod wiring;
+mod working_directory;
 mod zygote;
 
 use std::collections::HashMap;

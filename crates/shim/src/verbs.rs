@@ -28,6 +28,10 @@ const MAX_INPUT: u64 = 10 << 20;
 pub fn run() -> ExitCode {
     match Invocation::read().and_then(|invocation| answer(&invocation)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(_) if std::env::args().skip(1).any(|arg| matches!(arg.as_str(), "-h" | "-help" | "--help")) => {
+            let told = writeln!(std::io::stdout(), "{USAGE}");
+            if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Err(error) => {
             eprintln!("containerd-shim-wasmedge-v1: {error:#}");
             ExitCode::FAILURE

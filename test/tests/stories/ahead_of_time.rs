@@ -59,17 +59,29 @@ fn in_the_background_the_first_start_is_interpreted_and_a_later_one_native() {
 #[test]
 fn a_trap_in_native_code_is_a_trap() {
     let containerd = MockContainerd::start();
-    let trap = |guest: Guest, words: &[&str], said: &str| {
+    let trap = |guest: Guest, words: &[&str], said: &str, function: &str| {
         let (status, _, err, log) = run(containerd.task(guest).args(words).compiled("wait"));
         assert!(log.contains(NATIVE), "{log}");
         assert_eq!(status, 134, "{err}");
-        assert!(err.contains("trap: ") && err.contains(said), "{err}");
+        assert!(err.contains(&format!("/app.wasm: trap: {said}")) && err.contains(function), "{err}");
         assert_eq!(err.lines().count(), 1, "{err}");
     };
-    trap(guests::DIVIDE, &[], "integer divide by zero");
-    trap(guests::NAMED_TRAP, &[], "unreachable");
-    trap(guests::DEEP, &[], "call stack exhausted");
-    trap(guests::PROBE, &["trap", "memory"], "out of bounds memory access");
+    trap(guests::DIVIDE, &[], "integer divide by zero", "in or below function divide_by_zero");
+    // The trapping function may be inlined into its caller.
+    trap(guests::NAMED_TRAP, &[], "unreachable", "er_function");
+    trap(guests::DEEP, &[], "call stack exhausted", "in or below function down");
+    trap(guests::PROBE, &["trap", "memory"], "out of bounds memory access", "in or below function ");
+}
+
+#[test]
+fn a_trap_in_the_start_section_of_native_code_names_its_function() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::START_TRAPS).compiled("wait").create();
+    let refusal = task.try_start().unwrap_err();
+    task.finish();
+    for word in ["/app.wasm: trap: unreachable", "in_the_start_section"] {
+        assert!(refusal.message.contains(word), "expected to read {word:?} in: {refusal}");
+    }
 }
 
 #[test]

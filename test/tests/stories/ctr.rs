@@ -21,6 +21,9 @@ fn arguments_environment_directory_mounts_and_user() {
     assert!(environment.contains("COLOUR=green\n"), "{environment}");
     run(&["--mount", &mount], &["cat", "/data/note"]).printing("from the host");
     run(&["--mount", &mount, "--cwd", "/data"], &["cat", "note"]).printing("from the host");
+    assert!(run(&["--cwd", "/not/there/yet"], &["env"]).stdout.contains("PWD=/not/there/yet\n"));
+    run(&["--mount", &mount, "--cwd", "/data/new"], &["write", "note", "in a new directory"]);
+    assert_eq!(fs::read_to_string(shared.join("new/note")).unwrap(), "in a new directory");
     run(&["--mount", &mount], &["write", "/data/answer", "from the guest"]);
     assert_eq!(fs::read_to_string(shared.join("answer")).unwrap(), "from the guest");
 

@@ -32,6 +32,10 @@ fn build_context(docker: &Dockerd, guest: Guest) -> PathBuf {
     directory
 }
 
+fn native_image() -> Image {
+    Image::of_files("native", "/bin/sh").add(&part("busybox/bin/busybox"), "/bin/sh")
+}
+
 #[test]
 fn hello_runs_on_the_default_bridge_with_either_store() {
     for store in STORES {
@@ -247,8 +251,7 @@ fn top_shows_the_guests_arguments_and_stats_its_figures() {
 #[test]
 fn a_native_container_runs_under_the_same_runtime() {
     let docker = dockerd();
-    let image = Image::of_files("native", "/bin/sh").add(&part("busybox/bin/busybox"), "/bin/sh");
-    let image = docker.load(&image);
+    let image = docker.load(&native_image());
     docker.run(&["--rm", &image, "-c", "echo native; exit 3"]).with_code(3).printing("native\n");
 }
 
@@ -265,6 +268,8 @@ fn exec_runs_more_in_a_container() {
     exec(&[], &["exit", "42"]).with_code(42);
     exec(&["-e", "COLOUR=green"], &["env"]).success();
     exec(&["-w", "/etc"], &["ls", "."]).success().printing("hostname\nhosts\nmtab\nresolv.conf\n");
+    let nowhere = exec(&["-w", "/nowhere"], &["say", "hi"]).with_code(127);
+    assert!(nowhere.stdout.contains("\"/nowhere\": no such file or directory"), "{nowhere}");
     exec(&["-u", "1000"], &["write", "/forbidden", "x"]).with_code(1);
     docker.docker(&["exec", &name, "/missing.wasm"]).with_code(127);
     docker.docker(&["exec", &name, "/etc"]).with_code(126);
@@ -279,6 +284,16 @@ fn exec_runs_more_in_a_container() {
         .docker(&["update", "--memory=64m", "--memory-swap=64m", "--cpus=0.5", "--pids-limit=50", &name])
         .success();
     docker.remove(&name);
+}
+
+#[test]
+fn an_init_is_no_hindrance() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    docker.run(&["--rm", "--init", &image, "args", "a"]).success().printing("/app.wasm\nargs\na\n");
+    docker.run(&["--rm", "--init", &image, "exit", "42"]).with_code(42);
+    let native = docker.load(&native_image());
+    docker.run(&["--rm", "--init", &native, "-c", "echo $$"]).success().printing("2\n");
 }
 
 #[test]
@@ -368,5 +383,7 @@ fn a_bad_image_is_refused_with_dockers_codes_and_our_words() {
     refused(&docker, &[&load(guests::EMPTY)], 125, &["/app.wasm", "empty"]);
     refused(&docker, &[&load(guests::MISSING_IMPORT)], 125, &["/app.wasm", "nobody", "provides_this"]);
     refused(&docker, &[&load(guests::EXPORTS)], 125, &["/app.wasm", "_start", "greet"]);
+    refused(&docker, &["--pids-limit=1", &hello], 125, &["pids limit is 1"]);
+    docker.run(&["--rm", "--pids-limit=2", &hello]).success().printing("hello from wasm\n");
     refused(&docker, &["--memory=64m", &load(guests::BIG_MEMORY)], 125, &["/app.wasm", "memory"]);
 }

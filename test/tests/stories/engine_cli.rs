@@ -24,6 +24,20 @@ fn a_module_runs_with_its_arguments_and_exit_code() {
 }
 
 #[test]
+fn words_after_the_module_are_the_guests() {
+    let args = run(guests::PROBE, &[], &["args", "--help", "-e", "--", "x"]).success();
+    assert!(args.stdout.ends_with("\nargs\n--help\n-e\n--\nx\n"), "{args}");
+}
+
+#[test]
+fn a_flag_that_cannot_be_meant_is_refused_by_name() {
+    run(guests::HELLO, &["--env", "A"], &[]).with_code(2).complaining(&["--env", "NAME=VALUE"]);
+    run(guests::HELLO, &["--dir", "/nowhere"], &[]).with_code(2).complaining(&["--dir", "/nowhere"]);
+    run(guests::HELLO, &["--colour"], &[]).with_code(2).complaining(&["--colour"]);
+    engine(&["run"]).with_code(2).complaining(&["MODULE"]);
+}
+
+#[test]
 fn an_export_runs_by_its_name() {
     let module = format!("{}#greet", guests::EXPORTS.path().display());
     engine(&["run", &module]).success().printing("greet\n");
@@ -86,6 +100,11 @@ fn a_wasmedge_section_is_never_executed() {
 #[test]
 fn help_tells_of_each_verb() {
     engine(&["--help"]).success();
+    let shim = finish(Command::new(product("bin/containerd-shim-wasmedge-v1")).arg("--help"), DEADLINE);
+    assert!(shim.success().stdout.contains("docker run --runtime"));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let unheard = Command::new(product("bin/wasmedge-engine")).arg("--help").stdout(full).status().unwrap();
+    assert!(!unheard.success(), "nobody could read the help");
     for verb in ["run", "pack"] {
         let help = engine(&[verb, "--help"]).success();
         assert!(help.stdout.contains("Usage:"), "{help}");

@@ -13,7 +13,7 @@ use libcontainer::oci_spec::runtime::{LinuxSeccomp, Spec};
 use libcontainer::seccomp::initialize_seccomp;
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
-use wasmedge_messages::{Channel, Failure, FailureKind, Mode, Native, Reply};
+use wasmedge_messages::{Channel, Failure, FailureKind, Mode, Native, Reply, command};
 
 use super::entrypoint::{self, Entrypoint};
 use super::{capabilities, preopens, signals};
@@ -212,8 +212,9 @@ fn close_all_but(kept: Option<&Channel>) {
     }
 }
 
+/// What is to be run; a native program is run with an init that may stand before it.
 fn args(spec: &Spec) -> &[String] {
-    spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default()
+    command(spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default())
 }
 
 fn env(spec: &Spec) -> &[String] {

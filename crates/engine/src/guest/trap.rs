@@ -6,12 +6,9 @@ use std::io::Write;
 use wasmparser::{Parser, Payload};
 
 use super::source::Origin;
-use crate::diagnosis;
+use crate::calling_stack;
 use crate::module::{ImportKind, Module};
 use crate::vm::VmError;
-
-/// A longer line about a stack is likely to be cut, by WasmEdge or by us.
-const LONGEST_STACK: usize = diagnosis::MAX_LINE / 2;
 
 /// What trapped, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +32,19 @@ impl Trap {
     pub const STATUS: i32 = 134;
 
     pub(super) fn new(origin: &Origin, error: &VmError) -> Self {
-        let name =
-            |module: &Module<'_>, index| module.names().name_of(index).unwrap_or_else(|| format!("#{index}"));
-        let function = match (bytecode_offset(error), calling_stack(error)) {
-            (Some(offset), _) => {
-                origin.inspect_again(|module| Some(Place::In(name(module, function_at(module, offset)?))))
+        let function = match bytecode_offset(error) {
+            Some(offset) => {
+                origin.inspect_again(|module| Some(Place::In(name_of(module, function_at(module, offset)?))))
             }
-            (None, Some(stack)) => origin.inspect_again(|module| {
-                Some(Place::Under(name(module, innermost(&stack, function_count(module)?)?)))
-            }),
-            (None, None) => None,
+            None => calling_stack::innermost().and_then(|function| Place::under(origin, function)),
         };
         Self { module: origin.to_string(), cause: error.message.clone(), function }
+    }
+
+    /// A trap that only ends the process, so WasmEdge never tells of it: in native code, when `function` is known.
+    pub(super) fn at_once(origin: &Origin, cause: &str, function: Option<u32>) -> Self {
+        let function = function.and_then(|function| Place::under(origin, function));
+        Self { module: origin.to_string(), cause: cause.to_owned(), function }
     }
 
     /// Whether the failure came from executing the guest's code, and not from linking it.
@@ -56,8 +54,32 @@ impl Trap {
 
     /// Writes the one line that tells of it to standard error, which may be closed.
     pub(crate) fn print(&self) {
-        let _ = writeln!(std::io::stderr(), "{self}");
+        let _ = std::io::stderr().write_all(self.line().as_bytes());
     }
+
+    /// The line, with its end.
+    pub(super) fn line(&self) -> String {
+        format!("{self}\n")
+    }
+}
+
+/// Tells of a trap and ends the process, from wherever it is: both are async-signal-safe.
+pub(super) fn end(line: &str) -> ! {
+    // SAFETY: writes from a string that is alive, and leaves; nothing of this process runs any more.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len());
+        libc::_exit(Trap::STATUS)
+    }
+}
+
+impl Place {
+    fn under(origin: &Origin, function: u32) -> Option<Self> {
+        origin.inspect_again(|module| Some(Self::Under(name_of(module, function))))
+    }
+}
+
+fn name_of(module: &Module<'_>, function: u32) -> String {
+    module.names().name_of(function).unwrap_or_else(|| format!("#{function}"))
 }
 
 impl fmt::Display for Trap {
@@ -76,32 +98,6 @@ fn bytecode_offset(error: &VmError) -> Option<u64> {
     let tail = error.log.iter().find_map(|line| line.split_once("Bytecode offset: 0x"))?.1;
     let digits = tail.split(|c: char| !c.is_ascii_hexdigit()).next()?;
     u64::from_str_radix(digits, 16).ok()
-}
-
-/// The functions that were being called when native code trapped, innermost first. WasmEdge takes the frames of its
-/// own for those of whichever function lies nearest.
-fn calling_stack(error: &VmError) -> Option<Vec<u32>> {
-    let line = error.log.iter().find(|line| line.starts_with("calling stack:"))?;
-    // A line that was cut cannot be told from a stack of other functions.
-    let frames = line.split_once(':')?.1.split(',').map_while(|frame| frame.trim().parse().ok());
-    Some(frames.collect()).filter(|_| line.len() < LONGEST_STACK)
-}
-
-/// The innermost function that certainly was called. The outermost frame is WasmEdge's, and so are all others with
-/// the same number; its code that ends a guest lies behind the last function.
-fn innermost(stack: &[u32], functions: u32) -> Option<u32> {
-    let wasmedges = *stack.last()?;
-    stack.iter().copied().find(|frame| *frame != wasmedges && frame.saturating_add(1) < functions)
-}
-
-/// How many functions there are, imported ones included.
-fn function_count(module: &Module<'_>) -> Option<u32> {
-    let imported = module.imports().iter().filter(|import| import.kind == ImportKind::Function).count();
-    let defined = Parser::new(0).parse_all(module.code()).find_map(|payload| match payload {
-        Ok(Payload::FunctionSection(functions)) => Some(functions.count()),
-        _ => None,
-    });
-    u32::try_from(imported).ok()?.checked_add(defined?)
 }
 
 /// The index of the function whose body holds the byte at `offset`; imported functions are counted first.
@@ -134,15 +130,5 @@ mod tests {
         };
         let index = function_at(&module, bytecode_offset(&error).unwrap()).unwrap();
         assert_eq!(module.names().name_of(index).as_deref(), Some("inner"));
-    }
-
-    #[test]
-    fn of_native_code_a_function_that_surely_was_called_is_named() {
-        let error =
-            |line: &str| VmError { message: String::new(), trapped: true, log: vec![line.to_owned()] };
-        let stack = calling_stack(&error("calling stack:325, 325, 350, 118, 107, 325")).unwrap();
-        assert_eq!(innermost(&stack, 351), Some(118));
-        assert_eq!(innermost(&calling_stack(&error("calling stack:0")).unwrap(), 2), None);
-        assert_eq!(calling_stack(&error(&format!("calling stack:{}", "12, ".repeat(999)))), None);
     }
 }

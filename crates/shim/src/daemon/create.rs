@@ -18,7 +18,7 @@ use super::rootfs::Mount;
 use super::stdio::Streams;
 use super::strays::Strays;
 use super::wiring::Wiring;
-use super::{Daemon, logging, rootfs};
+use super::{Daemon, logging, rootfs, working_directory};
 use crate::bundle::Bundle;
 use crate::cgroup::Cgroup;
 use crate::failure::{Failure, OrFail, Result};
@@ -103,6 +103,7 @@ impl Daemon {
         let cgroup = config.cgroup(options.systemd_cgroup);
         bundle.prepare(options.systemd_cgroup)?;
         rootfs::mount(bundle, request.mounts).await?;
+        working_directory::make(&config).or_invalid()?;
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
         let native = self.native.of(&config, layer.as_ref(), &options).await?;
         let wiring = Wiring::open(&request.streams, self.idle.directory(), self.whose(container)).await?;

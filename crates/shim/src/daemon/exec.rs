@@ -11,9 +11,8 @@ use anyhow::{Context, anyhow};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use oci_spec::runtime;
 use tokio::sync::oneshot;
-use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request};
+use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request, command};
 
-use super::Daemon;
 use super::channel::AsyncChannel;
 use super::container::{Container, Made};
 use super::lifecycle::Phase;
@@ -21,6 +20,7 @@ use super::process::Process;
 use super::request::Enclosed;
 use super::stdio::Streams;
 use super::wiring::Wiring;
+use super::{Daemon, working_directory};
 use crate::failure::{Failure, OrFail, Result};
 use crate::remains::Exit;
 
@@ -188,6 +188,7 @@ impl Daemon {
 
     async fn run(&self, container: &Container, exec: &Exec) -> Result<Running> {
         let made = container.made()?;
+        working_directory::check(container.first.lifecycle().pid(), exec.wanted.cwd())?;
         let limit = made.options.module_size_limit;
         let layer = match &made.layer {
             Some(digest) if exec.runs_module_of(made) => Some(self.content.module(digest, limit).await?),
@@ -284,7 +285,8 @@ impl Exec {
     /// Whether it is to run the module that is a layer of the container's image.
     fn runs_module_of(&self, made: &Made) -> bool {
         let path = |argument: &str| argument.split('#').next().unwrap_or_default().to_owned();
-        let entrypoint = self.wanted.args().as_ref().and_then(|args| args.first()).map(|first| path(first));
+        let entrypoint =
+            self.wanted.args().as_ref().and_then(|args| command(args).first()).map(|first| path(first));
         entrypoint.is_some_and(|entrypoint| made.config.entrypoint() == Some(&entrypoint))
     }
 
