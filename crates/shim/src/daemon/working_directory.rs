@@ -59,7 +59,7 @@ fn place(config: &Config, cwd: &Path) -> Option<(PathBuf, PathBuf)> {
 /// The last mount that covers the path, and the path below it.
 fn mount_of<'a>(spec: &'a Spec, path: &Path) -> Option<(&'a Mount, PathBuf)> {
     let below = |mount: &'a Mount| Some((mount, path.strip_prefix(mount.destination()).ok()?.to_owned()));
-    spec.mounts().iter().flatten().filter_map(below).last()
+    spec.mounts().iter().flatten().filter_map(below).next_back()
 }
 
 fn make_below(root: &OwnedFd, path: &Path) -> Result<(), Errno> {
