@@ -10,6 +10,7 @@ pub mod container;
 pub mod diagnosis;
 pub mod guest;
 pub mod module;
+pub mod name_service;
 pub mod native_stack;
 pub mod pack;
 pub mod restart;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use wasmedge_messages::{Channel, Failure, FailureKind, Reply, Request, ZYGOTE_CHANNEL_FD};
 
 use crate::container;
+use crate::name_service;
 use crate::title;
 use crate::vm::Vm;
 
@@ -21,6 +22,7 @@ pub fn serve() -> Result<()> {
     title::learn();
     title::set(&["wasmedge-engine".to_owned(), "zygote".to_owned()]);
     let channel = inherited_channel()?;
+    name_service::settle()?;
     let mut vm = Some(Vm::prepare().context("setting up WasmEdge")?);
     while let Some((request, fds)) = channel.receive::<Request>().context("receiving a request")? {
         let Some(fds) = request.take_fds(fds) else { bail!("request without its descriptors") };

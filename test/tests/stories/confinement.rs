@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, guests};
+use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, guests, product};
 
 use crate::signal;
 
@@ -177,4 +177,22 @@ fn a_guest_over_its_memory_limit_is_killed_alone() {
     other.stdout().wait_for("sleeping", DEADLINE);
     other.kill(signal::TERM).unwrap();
     assert_eq!(other.finish(), 143);
+}
+
+#[test]
+fn an_image_chooses_no_library_for_looking_up_names() {
+    let containerd = MockContainerd::start();
+    let all = "passwd: evil\ngroup: evil\ninitgroups: evil\nhosts: evil\nservices: evil\nnetworks: evil\n";
+    let mut task = containerd.task(guests::PROBE).args(&["resolve", "nothing.invalid"]);
+    task = task.file("/etc/nsswitch.conf", all.as_bytes(), 0o644);
+    let product = product("lib/containerd-shim-wasmedge").display().to_string();
+    for directory in ["/lib", "/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", &product] {
+        let library = format!("{directory}/libnss_evil.so.2");
+        task = task.file(&library, &guests::ELF.bytes().unwrap(), 0o755);
+    }
+    // Otherwise the user's home directory is looked up.
+    let task = task.configure(|config| config["process"]["env"] = json!(["PATH=/"])).create().start();
+    assert_eq!(task.finish(), 1);
+    assert_eq!(task.stdout().so_far(), "");
+    assert!(!task.bundle().join("rootfs/native-code-ran").exists());
 }
