@@ -131,13 +131,6 @@ impl Config {
         annotations.and_then(|all| all.get(SANDBOX_ANNOTATION)).map_or(self.bundle.id(), String::as_str)
     }
 
-    /// The entrypoint's path, without the function that may be named after it.
-    pub(crate) fn entrypoint(&self) -> Option<&str> {
-        let process = self.spec.process().as_ref()?;
-        let first = wasmedge_messages::command(process.args().as_ref()?).first()?;
-        Some(first.split_once('#').map_or(first.as_str(), |(path, _)| path))
-    }
-
     /// The root filesystem's directory on the host.
     pub(crate) fn root(&self) -> PathBuf {
         let path = self.spec.root().as_ref().map_or(Path::new("rootfs"), |root| root.path());
@@ -196,14 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn the_entrypoint_is_a_path_without_its_function() {
+    fn a_configuration_tells_its_pod_and_its_root() {
         let (_dir, bundle) = bundle(
             r#"{"ociVersion":"1.2.0","root":{"path":"rootfs"},
                 "process":{"cwd":"/","user":{"uid":0,"gid":0},"args":["/app.wasm#main","x"]},
                 "annotations":{"io.kubernetes.cri.sandbox-id":"pod"}}"#,
         );
         let config = bundle.config().unwrap();
-        assert_eq!(config.entrypoint(), Some("/app.wasm"));
         assert_eq!(config.pod(), "pod");
         assert_eq!(config.root(), bundle.dir().join("rootfs"));
         assert!(!config.has_pid_namespace());

@@ -12,6 +12,7 @@ mod end;
 mod entrypoint;
 mod events;
 mod exec;
+mod execs;
 mod hooks;
 mod idle;
 mod layers;

@@ -85,6 +85,26 @@ fn a_trap_in_the_start_section_of_native_code_names_its_function() {
 }
 
 #[test]
+fn an_exec_runs_native_code_when_there_is_some_and_is_not_kept_waiting_otherwise() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).compiled("wait").within(PATIENCE).with_log();
+    let task = task.file("/other.wasm", &guests::HELLO.bytes().unwrap(), 0o644).create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    assert_eq!(task.run_exec("same", &["/app.wasm", "say", "hi"]), (0, "hi\n".to_owned()));
+    task.log().wait_for("exec same of", DEADLINE);
+    assert_eq!(task.run_exec("new", &["/other.wasm"]), (0, "hello from wasm\n".to_owned()));
+    eventually("the artifact is there", PATIENCE, || (entries(&containerd, "so").len() == 2).then_some(()));
+    assert_eq!(task.run_exec("known", &["/other.wasm"]), (0, "hello from wasm\n".to_owned()));
+    task.log().wait_for("exec known of", DEADLINE);
+    let log = task.log().so_far();
+    for (exec, mode) in [("same", NATIVE), ("new", INTERPRETED), ("known", NATIVE)] {
+        assert!(log.contains(&format!("exec {exec} of {} {mode}", task.id())), "{exec}: {log}");
+    }
+    task.kill(signal::TERM).unwrap();
+    assert_eq!(task.finish(), 143);
+}
+
+#[test]
 fn a_signal_ends_native_code_at_once() {
     let containerd = MockContainerd::start();
     for (work, sign) in [("sleep", "sleeping"), ("spin", "spinning")] {

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::Daemon;
 use super::channel::AsyncChannel;
 use super::events::Event;
-use super::exec::Execs;
+use super::execs::Execs;
 use super::lifecycle::Phase;
 use super::logger::Whose;
 use super::process::Process;

@@ -17,7 +17,7 @@ use containerd_shim_protos::ttrpc::Code;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 
-use super::entrypoint;
+use super::entrypoint::Entrypoint;
 use super::layers::{Descriptor, Document, Layer, Next};
 use crate::bundle::Config;
 use crate::failure::{self, Failure};
@@ -59,7 +59,7 @@ impl Content {
         id: &str,
         limit: u64,
     ) -> failure::Result<Option<Layer>> {
-        if entrypoint::file(config).is_some() {
+        if Entrypoint::of_first(config).is_some_and(|entrypoint| entrypoint.file().is_some()) {
             return Ok(None);
         }
         let Some(channel) = self.channel_or_none().await else { return Ok(None) };

@@ -1,29 +1,55 @@
-//! The entrypoint, as far as the daemon looks: is it a file of the root filesystem, or has it to be a layer?
+//! The entrypoint of a process, as far as the daemon looks: is it a file of the root filesystem, or has it to be a layer?
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
+use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use wasmedge_messages::command;
 
 use crate::bundle::Config;
 
-/// The entrypoint, if it is there as a file; looked for as the engine will look for it, and opened as a path only.
-pub(super) fn file(config: &Config) -> Option<OwnedFd> {
-    let entrypoint = config.entrypoint()?;
-    let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(config.root(), root, Mode::empty()).ok()?;
-    let process = config.spec.process().as_ref();
-    let cwd = process.map_or(String::new(), |process| process.cwd().to_string_lossy().into_owned());
-    let path =
-        process.and_then(|process| process.env().iter().flatten().find_map(|v| v.strip_prefix("PATH=")));
-    let dirs: Vec<&str> = match entrypoint {
-        absolute if absolute.starts_with('/') => vec![""],
-        relative if relative.contains('/') => vec![&cwd],
-        _ => path.unwrap_or_default().split(':').chain([cwd.as_str()]).collect(),
-    };
-    dirs.into_iter().find_map(|dir| {
-        let file = format!("./{dir}/{entrypoint}");
-        openat2(&root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).ok()
-    })
+/// What a process is to run, and where to look for it.
+#[derive(Debug, Clone)]
+pub(super) struct Entrypoint<'a> {
+    root: PathBuf,
+    process: &'a Process,
+}
+
+impl<'a> Entrypoint<'a> {
+    /// Of a container's first process, before there is one; `None` if the configuration names no process.
+    pub(super) fn of_first(config: &'a Config) -> Option<Self> {
+        Some(Self { root: config.root(), process: config.spec.process().as_ref()? })
+    }
+
+    /// Of a further process, beside one with this pid.
+    pub(super) fn beside(pid: u32, process: &'a Process) -> Self {
+        Self { root: format!("/proc/{pid}/root").into(), process }
+    }
+
+    /// Its path, without the function that may be named after it.
+    pub(super) fn path(&self) -> Option<&'a str> {
+        let first = command(self.process.args().as_ref()?).first()?;
+        Some(first.split_once('#').map_or(first.as_str(), |(path, _)| path))
+    }
+
+    /// The file, if it is there; looked for as the engine will look for it, and opened as a path only.
+    pub(super) fn file(&self) -> Option<OwnedFd> {
+        let entrypoint = self.path()?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(&self.root, flags, Mode::empty()).ok()?;
+        let cwd = self.process.cwd().to_string_lossy().into_owned();
+        let path = self.process.env().iter().flatten().find_map(|v| v.strip_prefix("PATH="));
+        let dirs: Vec<&str> = match entrypoint {
+            absolute if absolute.starts_with('/') => vec![""],
+            relative if relative.contains('/') => vec![&cwd],
+            _ => path.unwrap_or_default().split(':').chain([cwd.as_str()]).collect(),
+        };
+        dirs.into_iter().find_map(|dir| {
+            let file = format!("./{dir}/{entrypoint}");
+            openat2(&root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).ok()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -49,11 +75,17 @@ mod tests {
     #[test]
     fn an_entrypoint_is_found_by_path_by_name_and_with_its_function() {
         for there in ["/bin/app.wasm", "app.wasm", "./app.wasm", "/bin/app.wasm#run", "../bin/app.wasm"] {
-            assert!(file(&config(there).1).is_some(), "{there}");
+            assert!(Entrypoint::of_first(&config(there).1).unwrap().file().is_some(), "{there}");
         }
         for missing in ["/app.wasm", "other.wasm", "./bin/app.wasm"] {
-            assert!(file(&config(missing).1).is_none(), "{missing}");
+            assert!(Entrypoint::of_first(&config(missing).1).unwrap().file().is_none(), "{missing}");
         }
+    }
+
+    #[test]
+    fn the_entrypoint_is_a_path_without_its_function_and_without_an_init() {
+        let (_dir, config) = config("/app.wasm#main");
+        assert_eq!(Entrypoint::of_first(&config).unwrap().path(), Some("/app.wasm"));
     }
 
     #[test]
@@ -61,6 +93,6 @@ mod tests {
         let (dir, config) = config("/outside");
         fs::write(dir.path().join("outside-file"), "").unwrap();
         std::os::unix::fs::symlink("/../outside-file", dir.path().join("rootfs/outside")).unwrap();
-        assert!(file(&config).is_none());
+        assert!(Entrypoint::of_first(&config).unwrap().file().is_none());
     }
 }

@@ -1,20 +1,19 @@
 //! An exec is one more process in a container: added, then made and started at once, then deleted.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use oci_spec::runtime;
 use tokio::sync::oneshot;
-use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request, command};
+use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request};
 
 use super::channel::AsyncChannel;
-use super::container::{Container, Made};
+use super::container::Container;
+use super::entrypoint::Entrypoint;
 use super::lifecycle::Phase;
 use super::process::Process;
 use super::request::Enclosed;
@@ -24,8 +23,6 @@ use super::{Daemon, working_directory};
 use crate::failure::{Failure, OrFail, Result};
 use crate::remains::Exit;
 
-/// How long the engine may take to say that the guest runs, after which it counts as running.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The status of an exec that never ran, for those who wait for it all the same.
 const NEVER_RAN: u32 = 255;
 
@@ -45,72 +42,6 @@ pub(super) struct Exec {
     wanted: runtime::Process,
     /// Its own directory, which goes with it.
     dir: PathBuf,
-}
-
-/// The execs of one container.
-#[derive(Debug, Default)]
-pub(super) struct Execs(Mutex<Table>);
-
-#[derive(Debug, Default)]
-struct Table {
-    all: HashMap<String, Arc<Exec>>,
-    /// The container's first process has ended; nothing starts any more.
-    closed: bool,
-}
-
-impl Execs {
-    /// The exec with this id.
-    pub(super) fn get(&self, id: &str) -> Result<Arc<Exec>> {
-        self.table()
-            .all
-            .get(id)
-            .cloned()
-            .ok_or_else(|| Failure::not_found(format!("process does not exist {id}")))
-    }
-
-    /// Those that have a process, by their id and pid.
-    pub(super) fn pids(&self) -> HashMap<u32, String> {
-        let table = self.table();
-        table.all.iter().map(|(id, exec)| (exec.process.lifecycle().pid(), id.clone())).collect()
-    }
-
-    /// Lets no further exec start, and returns those whose end is still to come.
-    pub(super) fn close(&self) -> Vec<Arc<Exec>> {
-        let mut table = self.table();
-        table.closed = true;
-        let live = |exec: &&Arc<Exec>| matches!(exec.process.phase(), Phase::Starting | Phase::Running);
-        table.all.values().filter(live).cloned().collect()
-    }
-
-    fn add(&self, id: &str, exec: Arc<Exec>) -> Result<()> {
-        let mut table = self.table();
-        if table.closed {
-            return Err(Failure::precondition("cannot exec in a stopped container"));
-        }
-        if table.all.contains_key(id) {
-            return Err(Failure::already_exists(format!("id {id}: the exec already exists")));
-        }
-        table.all.insert(id.to_owned(), exec);
-        Ok(())
-    }
-
-    fn begin(&self, exec: &Exec) -> Result<()> {
-        if self.table().closed {
-            return Err(Failure::precondition("cannot exec in a stopped container"));
-        }
-        exec.process.lifecycle().starting().map_err(|phase| {
-            let what = if matches!(phase, Phase::Stopped(_)) { "stopped" } else { "running" };
-            Failure::precondition(format!("cannot start a {what} process"))
-        })
-    }
-
-    fn remove(&self, exec: &Exec) {
-        self.table().all.retain(|_, other| !std::ptr::eq(&**other, exec));
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A process that was made: its pid, and its exit to come. No pid if it is over already.
@@ -188,12 +119,18 @@ impl Daemon {
 
     async fn run(&self, container: &Container, exec: &Exec) -> Result<Running> {
         let made = container.made()?;
-        working_directory::check(container.first.lifecycle().pid(), exec.wanted.cwd())?;
+        let pid = container.first.lifecycle().pid();
+        working_directory::check(pid, exec.wanted.cwd())?;
         let limit = made.options.module_size_limit;
+        let entrypoint = Entrypoint::beside(pid, &exec.wanted);
+        let containers = Entrypoint::of_first(&made.config);
         let layer = match &made.layer {
-            Some(digest) if exec.runs_module_of(made) => Some(self.content.module(digest, limit).await?),
+            Some(digest) if containers.is_some_and(|it| it.path() == entrypoint.path()) => {
+                Some(self.content.module(digest, limit).await?)
+            }
             _ => None,
         };
+        let native = self.native.of_exec(&entrypoint, layer.as_ref(), &made.options).await?;
         let wiring =
             Wiring::open(exec.process.streams(), self.idle.directory(), self.whose(container)).await?;
         let asked = Request::Exec(messages::Exec {
@@ -202,16 +139,18 @@ impl Daemon {
             state: container.bundle().state_root(),
             dir: exec.dir.clone(),
             layer: layer.as_ref().map(|layer| layer.digest.clone()),
-            // Compiling takes longer than most execs do.
-            native: None,
+            native: native.asked(),
             module_size_limit: limit,
             console: wiring.console(),
         });
         let mut strays = None;
-        let enclosed = Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: None };
+        let enclosed =
+            Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: native.artifact() };
         let attempt = exec.dir.join(container.id());
         let asking = self.zygote.ask(&asked, enclosed, &mut strays, || drop(fs::remove_dir_all(&attempt)));
         let heard = asking.await?;
+        let exec_id = exec.process.exec_id().unwrap_or_default();
+        native.log(container.id(), format_args!("exec {exec_id} of {}", container.id()), heard.mode);
         let running = self.hear(&exec.process, heard.reply, &heard.replies).await?;
         wiring.connect(&exec.process, Some(&exec.wanted)).await?;
         Ok(running)
@@ -236,10 +175,7 @@ impl Daemon {
                     return Err(anyhow!("the engine process died while it made the process").into());
                 }
                 None => replies.receive().await.context("hearing the engine")?,
-                Some(_) => match tokio::time::timeout(PATIENCE, replies.receive()).await {
-                    Ok(reply) => reply.context("hearing the engine")?,
-                    Err(_) => Some(Reply::Running),
-                },
+                Some(_) => replies.hear_of_start().await?,
             };
         }
     }
@@ -282,14 +218,6 @@ impl Daemon {
 }
 
 impl Exec {
-    /// Whether it is to run the module that is a layer of the container's image.
-    fn runs_module_of(&self, made: &Made) -> bool {
-        let path = |argument: &str| argument.split('#').next().unwrap_or_default().to_owned();
-        let entrypoint =
-            self.wanted.args().as_ref().and_then(|args| command(args).first()).map(|first| path(first));
-        entrypoint.is_some_and(|entrypoint| made.config.entrypoint() == Some(&entrypoint))
-    }
-
     fn forget(&self, container: &Container) {
         container.execs.remove(self);
         match fs::remove_dir_all(&self.dir) {

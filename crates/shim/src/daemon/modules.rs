@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use wasmedge_cache::Digest;
 
-use super::entrypoint;
+use super::entrypoint::Entrypoint;
 use super::layers::Layer;
-use crate::bundle::Config;
 use crate::compiler::sealed;
 
 /// How many digests are remembered.
@@ -55,15 +54,15 @@ pub(super) enum Candidate {
 }
 
 impl Candidate {
-    /// What a container is to run; `None` if the daemon cannot see it.
-    pub(super) fn of(config: &Config, layer: Option<&Layer>) -> Result<Option<Self>> {
+    /// What a process is to run; `None` if the daemon cannot see it.
+    pub(super) fn of(entrypoint: &Entrypoint<'_>, layer: Option<&Layer>) -> Result<Option<Self>> {
         if let Some(layer) = layer {
             let file = File::open(format!("/proc/self/fd/{}", layer.module.as_raw_fd()));
             let file = file.context("opening the layer")?;
             return Ok(Some(Self::Layer { digest: layer.digest.clone(), file }));
         }
-        let name = config.entrypoint().unwrap_or_default().to_owned();
-        Ok(entrypoint::file(config).map(|path| Self::File { name, path }))
+        let name = entrypoint.path().unwrap_or_default().to_owned();
+        Ok(entrypoint.file().map(|path| Self::File { name, path }))
     }
 
     /// The module, if it is one as far as its first bytes tell. Blocks.

@@ -1,5 +1,6 @@
 //! The way to native code: what a container gets of it, by the node's policy and what the cache holds.
 
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use wasmedge_cache::{Artifact, Cache};
 use wasmedge_messages::{Mode, Native};
 
 use super::compile::Compiles;
+use super::entrypoint::Entrypoint;
 use super::layers::Layer;
 use super::modules::{Candidate, Digests};
 use super::reaper::Reaper;
@@ -58,17 +60,45 @@ impl NativeCode {
         layer: Option<&Layer>,
         options: &RuntimeOptions,
     ) -> Result<Found> {
-        let policy = options.compile.unwrap_or(self.settings.compile);
+        let Some(entrypoint) = Entrypoint::of_first(config) else { return Ok(Found::Program) };
+        self.by_policy(&entrypoint, layer, options, self.policy(options)).await
+    }
+
+    /// The same for a further process. It is not kept waiting: most are over before a compiler would be.
+    pub(super) async fn of_exec(
+        &self,
+        entrypoint: &Entrypoint<'_>,
+        layer: Option<&Layer>,
+        options: &RuntimeOptions,
+    ) -> Result<Found> {
+        let policy = match self.policy(options) {
+            Policy::Wait => Policy::Background,
+            policy => policy,
+        };
+        self.by_policy(entrypoint, layer, options, policy).await
+    }
+
+    fn policy(&self, options: &RuntimeOptions) -> Policy {
+        options.compile.unwrap_or(self.settings.compile)
+    }
+
+    async fn by_policy(
+        &self,
+        entrypoint: &Entrypoint<'_>,
+        layer: Option<&Layer>,
+        options: &RuntimeOptions,
+        policy: Policy,
+    ) -> Result<Found> {
         if policy == Policy::Off {
             return Ok(Found::Nothing("compiling is off".to_owned()));
         }
-        let why = match self.look(config, layer, options, policy).await {
+        let why = match self.look(entrypoint, layer, options, policy).await {
             Ok(Found::Nothing(why)) => why,
             Ok(found) => return Ok(found),
             Err(error) => format!("{error:#}"),
         };
         if policy == Policy::Require {
-            let name = config.entrypoint().unwrap_or_default();
+            let name = entrypoint.path().unwrap_or_default();
             let message = format!("{name}: native code is required, and there is none: {why}");
             return Err(Failure::precondition(message));
         }
@@ -77,13 +107,13 @@ impl NativeCode {
 
     async fn look(
         &self,
-        config: &Config,
+        entrypoint: &Entrypoint<'_>,
         layer: Option<&Layer>,
         options: &RuntimeOptions,
         policy: Policy,
     ) -> anyhow::Result<Found> {
         let nothing = |why: &str| Ok(Found::Nothing(why.to_owned()));
-        let Some(candidate) = Candidate::of(config, layer)? else {
+        let Some(candidate) = Candidate::of(entrypoint, layer)? else {
             return nothing("the module is no file of the image");
         };
         let (digests, limit) = (self.digests.clone(), options.module_size_limit);
@@ -152,15 +182,15 @@ impl Found {
         }
     }
 
-    /// Tells how a container runs, now that the engine has told what it did with it.
-    pub(super) fn log(&self, id: &str, mode: Option<Mode>) {
+    /// Tells how a process of the container runs, now that the engine has told what it did with it.
+    pub(super) fn log(&self, id: &str, who: impl fmt::Display, mode: Option<Mode>) {
         match (self, mode) {
-            (Self::Code(..), Some(Mode::Native)) => log::info!(target: id, "container {id} runs native code"),
+            (Self::Code(..), Some(Mode::Native)) => log::info!(target: id, "{who} runs native code"),
             (Self::Code(..), Some(Mode::Interpreted { why })) => {
-                log::warn!(target: id, "container {id} runs interpreted: {why}");
+                log::warn!(target: id, "{who} runs interpreted: {why}");
             }
             (Self::Nothing(why), _) => {
-                log::info!(target: id, "container {id} runs interpreted: {why}");
+                log::info!(target: id, "{who} runs interpreted: {why}");
             }
             (Self::Code(..), None) | (Self::Program, _) => {}
         }

@@ -1,6 +1,7 @@
 //! A request of the daemon to the engine: handed to the zygote, answered on a channel of its own.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use wasmedge_messages::{CreateFds, Mode, Reply, Request};
@@ -13,6 +14,9 @@ use super::zygote::Zygote;
 
 /// How many zygotes may die of a request, or beside it, before it is given up.
 const ATTEMPTS: u32 = 3;
+
+/// How long the engine may take to say that a guest runs.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What goes with a request.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,17 @@ pub(super) struct Heard {
     pub(super) mode: Option<Mode>,
     /// On which more is to come.
     pub(super) replies: AsyncChannel,
+}
+
+impl AsyncChannel {
+    /// What the engine says next of a process that starts; `None` if it has closed the channel. One that takes long
+    /// counts as running: a guest's own start section may take as long as it likes.
+    pub(super) async fn hear_of_start(&self) -> Result<Option<Reply>> {
+        match tokio::time::timeout(PATIENCE, self.receive()).await {
+            Ok(reply) => reply.context("hearing the engine"),
+            Err(_) => Ok(Some(Reply::Running)),
+        }
+    }
 }
 
 impl Zygote {

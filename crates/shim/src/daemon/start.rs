@@ -4,7 +4,6 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result as Anyhow};
 use rustix::fs::{Mode, OFlags};
@@ -16,10 +15,6 @@ use super::lifecycle::Phase;
 use super::{Daemon, hooks};
 use crate::bundle::Bundle;
 use crate::failure::{Failure, Result};
-
-/// How long the engine may take to say that the guest runs. One that takes longer counts as running: a guest's
-/// own start section may take as long as it likes.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Daemon {
     /// Returns the pid once the guest runs.
@@ -59,12 +54,9 @@ impl Daemon {
 
     async fn run_guest(&self, container: &Container, made: &Made) -> Result<()> {
         notify(container.bundle()).context("starting the container")?;
-        match tokio::time::timeout(PATIENCE, made.replies.receive()).await {
-            Ok(Ok(Some(Reply::Failed(failure)))) => return Err(failure.into()),
-            Ok(Err(error)) => return Err(anyhow::Error::from(error).context("hearing the engine").into()),
-            // A native program closes the channel by being executed.
-            Ok(Ok(Some(Reply::Running | Reply::Created { .. } | Reply::Loaded(_)) | None)) => {}
-            Err(_) => log::warn!(target: container.id(), "the guest takes long to start"),
+        // A native program closes the channel by being executed.
+        if let Some(Reply::Failed(failure)) = made.replies.hear_of_start().await? {
+            return Err(failure.into());
         }
         let state = hooks::State {
             oci_version: made.config.spec.version(),
