@@ -25,6 +25,12 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// List the Wasm processes of this node's containers, and how each is run
+    #[command(disable_help_flag = true)]
+    Ps {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     #[command(hide = true)]
     Compile(compile::Compile),
     /// Serve the shim daemon (started by it, with its channel as descriptor 3)
@@ -43,7 +49,9 @@ fn main() -> ExitCode {
     let done = match cli.verb {
         Verb::Run(run) => run::run(run),
         Verb::Pack(pack) => pack.run().map(|()| 0),
-        Verb::Cache { .. } => Err(anyhow::anyhow!("cache: this takes the installed wasmedge-engine")),
+        Verb::Cache { .. } | Verb::Ps { .. } => {
+            Err(anyhow::anyhow!("cache and ps take the installed wasmedge-engine"))
+        }
         Verb::Compile(compile) => compile::run(&compile),
         Verb::Zygote => zygote::serve().map(|()| 0),
     };

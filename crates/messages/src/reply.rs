@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// What the engine's processes answer on a request's reply channel.
 ///
-/// A create that brings native code is first answered by `Loaded`. A create is answered by `Created`, then after the
-/// start by `Running`; an exec by the two in either order. `Failed` ends either.
+/// A module is first answered by `Loaded`. A create is answered by `Created`, then after the start by `Running`; an exec
+/// by the two in either order. `Failed` ends either.
 /// End of file without an answer means that the process died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,6 +13,7 @@ mod entrypoint;
 mod events;
 mod exec;
 mod execs;
+mod guests;
 mod hooks;
 mod idle;
 mod layers;
@@ -122,6 +123,7 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
         server = server.register_service(service);
     }
     server.start().await.context("serving the task API")?;
+    guests::tell(&daemon)?;
     ready();
 
     // A compile that is under way is wanted by the next container, even if there is none now.

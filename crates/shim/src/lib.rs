@@ -15,6 +15,7 @@ mod failure;
 mod invocation;
 mod limits;
 mod options;
+pub mod ps;
 mod remains;
 mod rendezvous;
 mod settings;

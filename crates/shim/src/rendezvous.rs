@@ -4,6 +4,7 @@
 //! /run/containerd-shim-wasmedge/<key>/    0700
 //!     lock         held while a daemon is looked for, started, or leaves
 //!     shim.sock    0600, the task API
+//!     guests.sock  who connects is told what runs
 //!     api          the task API version that this containerd understands, 2 or 3
 //! ```
 //!
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 const BASE: &str = "/run/containerd-shim-wasmedge";
 const LOCK: &str = "lock";
 const SOCKET: &str = "shim.sock";
+const GUESTS: &str = "guests.sock";
 const API: &str = "api";
 
 /// Which daemon is wanted.
@@ -65,6 +67,15 @@ impl Rendezvous {
         Self { dir: base.join(key) }
     }
 
+    /// All that there are.
+    pub(crate) fn all() -> Result<Vec<Self>> {
+        match fs::read_dir(BASE) {
+            Ok(dirs) => Ok(dirs.flatten().map(|entry| Self { dir: entry.path() }).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).context(BASE),
+        }
+    }
+
     /// Removes the directories of daemons that died without leaving.
     pub(crate) fn sweep() -> Result<()> {
         Self::sweep_under(Path::new(BASE))
@@ -95,6 +106,10 @@ impl Rendezvous {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join(SOCKET)
+    }
+
+    pub(crate) fn guests_socket(&self) -> PathBuf {
+        self.dir.join(GUESTS)
     }
 
     /// Waits for the lock, making the directory if need be.
@@ -129,7 +144,7 @@ impl Rendezvous {
 
     /// Removes what a daemon that died has left.
     pub(crate) fn clear(&self) -> Result<()> {
-        for name in [SOCKET, API] {
+        for name in [SOCKET, GUESTS, API] {
             match fs::remove_file(self.dir.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("removing {}", self.dir.join(name).display()));

@@ -5,8 +5,9 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
 use wasmedge_shim_tests::guests::{self, Guest};
-use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, TaskBuilder, eventually};
+use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, TaskBuilder, eventually, finish, part, product};
 
 use crate::signal;
 
@@ -98,10 +99,42 @@ fn an_exec_runs_native_code_when_there_is_some_and_is_not_kept_waiting_otherwise
     task.log().wait_for("exec known of", DEADLINE);
     let log = task.log().so_far();
     for (exec, mode) in [("same", NATIVE), ("new", INTERPRETED), ("known", NATIVE)] {
-        assert!(log.contains(&format!("exec {exec} of {} {mode}", task.id())), "{exec}: {log}");
+        assert!(log.contains(&format!("exec {exec} of container {} {mode}", task.id())), "{exec}: {log}");
     }
     task.kill(signal::TERM).unwrap();
     assert_eq!(task.finish(), 143);
+}
+
+#[test]
+fn ps_lists_the_guests_of_a_node_and_how_they_run() {
+    let containerd = MockContainerd::start();
+    let ps = |flags: &[&str]| {
+        let mut ps = containerd.cell().command(product("bin/wasmedge-engine"));
+        finish(ps.arg("ps").args(flags), DEADLINE).success().stdout
+    };
+    assert_eq!(ps(&[]).lines().count(), 1, "only the heading");
+    let native = containerd.task(guests::PROBE).args(&["sleep"]).compiled("wait").within(PATIENCE);
+    let native = native.create().start();
+    let interpreted = containerd.task(guests::PROBE).args(&["sleep"]).compiled("off").create().start();
+    let busybox = fs::read(part("busybox/bin/busybox")).unwrap();
+    let program = containerd.bare_task().file("/bin/sleep", &busybox, 0o755).command(&["/bin/sleep", "1000"]);
+    let program = program.create().start();
+    native.stdout().wait_for("sleeping", DEADLINE);
+    let exec = native.exec("e1", &["/app.wasm", "sleep"]).add();
+    exec.start();
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&ps(&["--json"])).unwrap();
+    let of = |id: &str| listed.iter().filter(|guest| guest["container"] == id).cloned().collect::<Vec<_>>();
+    let [first, more] = <[_; 2]>::try_from(of(native.id())).unwrap();
+    assert_eq!((&first["mode"], &first["exec"]), (&json!("native"), &json!(null)));
+    assert_eq!((&more["mode"], &more["exec"]), (&json!("native"), &json!("e1")));
+    assert_eq!(of(interpreted.id())[0]["mode"], json!({ "interpreted": { "why": "compiling is off" } }));
+    assert_eq!(of(program.id()), [] as [serde_json::Value; 0], "a native program is no guest");
+    let table = ps(&[]);
+    assert!(table.contains("interpreted: compiling is off") && table.contains("NAMESPACE"), "{table}");
+    for task in [native, interpreted, program] {
+        task.kill(signal::KILL).unwrap();
+        task.finish();
+    }
 }
 
 #[test]

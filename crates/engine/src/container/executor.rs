@@ -134,9 +134,7 @@ impl Shared {
         let code = code.map(|(native, file)| NativeCode { module: native.module.clone(), file });
         let guest = Guest::load(vm, source, code, function, task.limits)?;
         fits(&guest, memory_limit(spec))?;
-        if let Some(native) = native {
-            self.tell_mode(&guest, native.required)?;
-        }
+        self.tell_mode(&guest, native.is_some_and(|native| native.required))?;
         signals::end_on_request();
         Ok(Payload::Guest(Box::new(guest)))
     }

@@ -123,7 +123,7 @@ impl Daemon {
             Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: native.artifact() };
         let asking = self.ask_for_container(asked, enclosed, trail).await;
         let (pid, replies, mode) = asking.map_err(|failure| witness.explain(failure))?;
-        native.log(container.id(), format_args!("container {}", container.id()), mode);
+        native.settle(container.id(), &container.first, mode);
         wiring.connect(&container.first, config.spec.process().as_ref()).await?;
         let layer = layer.map(|layer| layer.digest);
         self.adopt(container, pid, Made { config, options, cgroup, layer, replies })

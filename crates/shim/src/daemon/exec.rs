@@ -149,8 +149,7 @@ impl Daemon {
         let attempt = exec.dir.join(container.id());
         let asking = self.zygote.ask(&asked, enclosed, &mut strays, || drop(fs::remove_dir_all(&attempt)));
         let heard = asking.await?;
-        let exec_id = exec.process.exec_id().unwrap_or_default();
-        native.log(container.id(), format_args!("exec {exec_id} of {}", container.id()), heard.mode);
+        native.settle(container.id(), &exec.process, heard.mode);
         let running = self.hear(&exec.process, heard.reply, &heard.replies).await?;
         wiring.connect(&exec.process, Some(&exec.wanted)).await?;
         Ok(running)

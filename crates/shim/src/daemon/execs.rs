@@ -34,6 +34,11 @@ impl Execs {
         table.all.iter().map(|(id, exec)| (exec.process.lifecycle().pid(), id.clone())).collect()
     }
 
+    /// Those that there are.
+    pub(super) fn all(&self) -> Vec<Arc<Exec>> {
+        self.table().all.values().cloned().collect()
+    }
+
     /// Lets no further exec start, and returns those whose end is still to come.
     pub(super) fn close(&self) -> Vec<Arc<Exec>> {
         let mut table = self.table();

@@ -3,7 +3,7 @@
 //! It stays a few seconds after its last container, since the next one often follows and a warm engine saves it the
 //! time to load WasmEdge.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -58,6 +58,11 @@ impl Idle {
     /// The daemon's own directory, which only root can enter.
     pub(super) fn directory(&self) -> &Path {
         self.rendezvous.directory()
+    }
+
+    /// Where the guests are told.
+    pub(super) fn guests_socket(&self) -> PathBuf {
+        self.rendezvous.guests_socket()
     }
 
     /// To be called when a container has gone.

@@ -1,6 +1,5 @@
 //! The way to native code: what a container gets of it, by the node's policy and what the cache holds.
 
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::compile::Compiles;
 use super::entrypoint::Entrypoint;
 use super::layers::Layer;
 use super::modules::{Candidate, Digests};
+use super::process::Process;
 use super::reaper::Reaper;
 use crate::bundle::Config;
 use crate::compiler::Compiler;
@@ -182,18 +182,21 @@ impl Found {
         }
     }
 
-    /// Tells how a process of the container runs, now that the engine has told what it did with it.
-    pub(super) fn log(&self, id: &str, who: impl fmt::Display, mode: Option<Mode>) {
-        match (self, mode) {
-            (Self::Code(..), Some(Mode::Native)) => log::info!(target: id, "{who} runs native code"),
-            (Self::Code(..), Some(Mode::Interpreted { why })) => {
-                log::warn!(target: id, "{who} runs interpreted: {why}");
+    /// Notes and logs how a process of the container runs, now that the engine has told what it did with it.
+    pub(super) fn settle(&self, id: &str, process: &Process, told: Option<Mode>) {
+        let Some(told) = told else { return };
+        let mode = match self {
+            Self::Nothing(why) => Mode::Interpreted { why: why.clone() },
+            Self::Code(..) | Self::Program => told,
+        };
+        let exec = process.exec_id().map(|exec| format!("exec {exec} of ")).unwrap_or_default();
+        match &mode {
+            Mode::Native => log::info!(target: id, "{exec}container {id} runs native code"),
+            Mode::Interpreted { why } => {
+                log::info!(target: id, "{exec}container {id} runs interpreted: {why}")
             }
-            (Self::Nothing(why), _) => {
-                log::info!(target: id, "{who} runs interpreted: {why}");
-            }
-            (Self::Code(..), None) | (Self::Program, _) => {}
         }
+        process.set_mode(mode);
     }
 }
 

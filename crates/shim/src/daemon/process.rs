@@ -9,6 +9,7 @@ use anyhow::Context;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::watch;
+use wasmedge_messages::Mode;
 
 use super::console::Console;
 use super::lifecycle::{Lifecycle, Phase};
@@ -30,6 +31,7 @@ pub(super) struct Process {
     kept: Mutex<Kept>,
     pidfd: OnceLock<OwnedFd>,
     console: Mutex<Option<Arc<Console>>>,
+    mode: OnceLock<Mode>,
     /// Held by start, pause and delete, which exclude each other.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -54,6 +56,7 @@ impl Process {
             kept: Mutex::default(),
             pidfd: OnceLock::new(),
             console: Mutex::default(),
+            mode: OnceLock::new(),
             turn: tokio::sync::Mutex::default(),
         })
     }
@@ -92,6 +95,15 @@ impl Process {
 
     fn console(&self) -> Option<Arc<Console>> {
         self.console.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How its module is run; `None` for a native program.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        self.mode.get().cloned()
+    }
+
+    pub(super) fn set_mode(&self, mode: Mode) {
+        let _ = self.mode.set(mode);
     }
 
     /// Sets the size of its terminal; without one there is nothing to do, as under runc.
