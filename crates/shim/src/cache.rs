@@ -1,18 +1,15 @@
 //! `wasmedge-engine cache`: a person's look at a node's native code.
 
-use std::fs::File;
-use std::io::{IsTerminal, Seek, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+mod warm;
+
+use std::io::Write;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use wasmedge_cache::{Cache, Digest};
+use wasmedge_cache::Cache;
 
-use crate::compiler::{Compiler, sealed};
-use crate::engine::Engine;
 use crate::settings::Settings;
 
 const HELP: &str = "\
@@ -21,7 +18,13 @@ Look after the native code that modules of this node were compiled to
 Usage: wasmedge-engine cache ls [--json]          list it
        wasmedge-engine cache verify               check every byte, remove what is damaged
        wasmedge-engine cache prune [--size BYTES] remove what was not used for longest
-       wasmedge-engine cache warm MODULE...       compile .wasm files before an image of them is started
+       wasmedge-engine cache warm [FLAGS] IMAGE|FILE...
+                                                  compile modules before they are first started
+
+An image is looked for in containerd's store:
+  --address SOCKET       of containerd ($CONTAINERD_ADDRESS, /run/containerd/containerd.sock)
+  --namespace NAME       of containerd's ($CONTAINERD_NAMESPACE, default; Kubernetes has k8s.io, Docker moby)
+  --snapshotter NAME     by which it is unpacked ($CONTAINERD_SNAPSHOTTER, overlayfs)
 
 The directory, its size and the compiler's limits are set in /etc/containerd-shim-wasmedge.toml.
 ";
@@ -36,7 +39,7 @@ pub fn run(words: &[String]) -> Result<()> {
         ["verify"] => verify(),
         ["prune"] => prune(None),
         ["prune", "--size", size] => prune(Some(size.parse().context("--size takes a number of bytes")?)),
-        ["warm", ref modules @ ..] if !modules.is_empty() => warm(modules),
+        ["warm", ref words @ ..] => warm::warm(words),
         _ => bail!("cache {}: no such command; see wasmedge-engine cache --help", words.join(" ")),
     }
 }
@@ -87,58 +90,6 @@ fn prune(size: Option<u64>) -> Result<()> {
     let evicted = cache.prune(size.unwrap_or(settings.cache_size), None)?;
     let bytes: u64 = evicted.iter().map(|evicted| evicted.size).sum();
     print(&format!("{} removed, {bytes} bytes\n", evicted.len()))
-}
-
-fn warm(modules: &[&str]) -> Result<()> {
-    let (cache, settings) = open()?;
-    let compiler = Compiler::new(Engine::locate()?, &settings)?;
-    let mut failed = 0;
-    for (number, name) in modules.iter().enumerate() {
-        let progress = format!("[{}/{}] {name}: ", number + 1, modules.len());
-        if std::io::stdout().is_terminal() {
-            print(&format!("{progress}compiling…\r"))?;
-        }
-        let begun = Instant::now();
-        match warm_one(&cache, &compiler, Path::new(name)) {
-            Ok(true) => print(&format!("{progress}compiled in {:.1} s\n", begun.elapsed().as_secs_f32()))?,
-            Ok(false) => print(&format!("{progress}was there already\n"))?,
-            Err(error) => {
-                failed += 1;
-                eprintln!("{progress}{error:#}");
-            }
-        }
-    }
-    cache.prune(settings.cache_size, None)?;
-    if failed > 0 {
-        bail!("{failed} of {} modules have no native code", modules.len());
-    }
-    Ok(())
-}
-
-/// Whether there was something to do.
-fn warm_one(cache: &Arc<Cache>, compiler: &Compiler, path: &Path) -> Result<bool> {
-    let mut file = File::open(path).context("opening it")?;
-    let digest = Digest::of_rest(&mut file).context("reading it")?;
-    let key = compiler.key(digest);
-    let told = |fault: &wasmedge_cache::Fault| eprintln!("removed {key}: {fault}");
-    let draft = loop {
-        if cache.find(&key, told).is_some() {
-            return Ok(false);
-        }
-        match cache.begin(key)? {
-            Some(draft) => break draft,
-            None => cache.wait_for_maker(&key)?,
-        }
-    };
-    file.rewind().context("reading it")?;
-    let mut compiling = compiler.start(sealed(file, digest)?, &draft)?;
-    let status = compiling.child.wait().context("waiting for the compiler")?;
-    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255);
-    if let Err(why) = compiling.verdict(code.unsigned_abs()) {
-        bail!("{why}");
-    }
-    draft.publish(digest, &path.display().to_string(), compiler.identity())?;
-    Ok(true)
 }
 
 fn print(text: &str) -> Result<()> {

@@ -64,6 +64,13 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// Without the code, for people.
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
 impl From<wasmedge_messages::Failure> for Failure {
     fn from(failure: wasmedge_messages::Failure) -> Self {
         let code = match failure.kind {

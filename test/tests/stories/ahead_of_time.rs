@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use wasmedge_shim_tests::guests::{self, Guest};
-use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, TaskBuilder, eventually, finish, part, product};
+use wasmedge_shim_tests::{
+    Containerd, DEADLINE, Image, MockContainerd, Task, TaskBuilder, eventually, finish, part, product,
+};
 
 use crate::signal;
 
@@ -323,6 +325,34 @@ fn a_person_can_warm_list_verify_and_prune_the_cache() {
     cache(&["warm", &hello]).success();
     assert!(cache(&["prune", "--size", "0"]).success().stdout.starts_with("1 removed"));
     assert!(!cache(&["ls"]).success().stdout.contains("hello.wasm"));
+}
+
+#[test]
+fn an_image_is_compiled_before_it_is_first_started() {
+    let containerd = Containerd::start();
+    let (socket, namespace) = (containerd.socket().display().to_string(), containerd.namespace().to_owned());
+    let warm = |image: &str| {
+        let mut engine = containerd.cell().command(product("bin/wasmedge-engine"));
+        engine.args(["cache", "warm", "--address", &socket, "--namespace", &namespace, image]);
+        finish(&mut engine, PATIENCE)
+    };
+    let unpacked = |image: &Image| {
+        let archive = image.pack(containerd.cell().directory()).display().to_string();
+        containerd.ctr(&["image", "import", &archive]).success();
+        image.name().to_owned()
+    };
+    let files = unpacked(&Image::classic(guests::HELLO));
+    assert!(warm(&files).success().stdout.contains("compiled in"));
+    let layer = containerd.import(&Image::classic(guests::PROBE).flag("--layer"));
+    assert!(warm(&layer).success().stdout.contains("compiled in"));
+    let short = files.strip_prefix("docker.io/library/").unwrap();
+    assert!(warm(short).success().stdout.contains("there already"), "the same image by its short name");
+    assert!(!containerd.ctr(&["snapshots", "list"]).success().stdout.contains("wasmedge-engine"));
+    assert!(!fs::read_to_string("/proc/mounts").unwrap().contains("wasmedge-engine"));
+
+    warm("docker.io/library/nothing:1").with_code(1).complaining(&["nothing:1", "no such image"]);
+    let busybox = Image::of_files("native", "/bin/sh").add(&part("busybox/bin/busybox"), "/bin/sh");
+    warm(&unpacked(&busybox)).with_code(1).complaining(&["its entrypoint is no module"]);
 }
 
 /// Resident and proportional KiB of the executable part of the artifact in a task's process.

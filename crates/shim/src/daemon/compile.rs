@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Semaphore, watch};
 use wasmedge_cache::{Cache, Key};
 
-use super::modules::Module;
 use super::reaper::Reaper;
 use crate::compiler::{Compiler, NoArtifact};
+use crate::modules::Module;
 
 /// All compiles of this daemon.
 #[derive(Debug)]

@@ -13,13 +13,13 @@ use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request};
 
 use super::channel::AsyncChannel;
 use super::container::Container;
-use super::entrypoint::Entrypoint;
 use super::lifecycle::Phase;
 use super::process::Process;
 use super::request::Enclosed;
 use super::stdio::Streams;
 use super::wiring::Wiring;
 use super::{Daemon, working_directory};
+use crate::entrypoint::Entrypoint;
 use crate::failure::{Failure, OrFail, Result};
 use crate::remains::Exit;
 

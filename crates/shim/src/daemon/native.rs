@@ -10,15 +10,15 @@ use wasmedge_cache::{Artifact, Cache};
 use wasmedge_messages::{Mode, Native};
 
 use super::compile::Compiles;
-use super::entrypoint::Entrypoint;
-use super::layers::Layer;
-use super::modules::{Candidate, Digests};
 use super::process::Process;
 use super::reaper::Reaper;
 use crate::bundle::Config;
 use crate::compiler::Compiler;
+use crate::content::Layer;
 use crate::engine::Engine;
+use crate::entrypoint::Entrypoint;
 use crate::failure::{Failure, Result};
+use crate::modules::{Candidate, Digests};
 use crate::options::RuntimeOptions;
 use crate::settings::{Policy, Settings};
 

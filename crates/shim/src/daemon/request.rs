@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use wasmedge_messages::{CreateFds, Mode, Reply, Request};
 
 use super::channel::AsyncChannel;
-use super::layers::Layer;
 use super::stdio::Opened;
 use super::strays::Strays;
 use super::zygote::Zygote;
+use crate::content::Layer;
 
 /// How many zygotes may die of a request, or beside it, before it is given up.
 const ATTEMPTS: u32 = 3;

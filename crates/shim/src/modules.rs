@@ -1,28 +1,29 @@
-//! A module, as the daemon knows it: bytes with a digest. It is never parsed here.
+//! A module, as this side knows it: bytes with a digest. It is never parsed here.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use wasmedge_cache::Digest;
 
-use super::entrypoint::Entrypoint;
-use super::layers::Layer;
 use crate::compiler::sealed;
+use crate::content::Layer;
+use crate::entrypoint::Entrypoint;
 
 /// How many digests are remembered.
 const MOST: usize = 4096;
 
 /// Something that could be compiled.
 #[derive(Debug)]
-pub(super) struct Module {
-    pub(super) digest: Digest,
+pub(crate) struct Module {
+    pub(crate) digest: Digest,
     /// What its user calls it.
-    pub(super) name: String,
+    pub(crate) name: String,
     file: File,
     /// Whether the file can still change.
     sealed: bool,
@@ -33,7 +34,7 @@ pub(super) struct Module {
 /// A file is known by what the kernel says of it, of which the time of its last change cannot be set by anybody. Were
 /// two files taken for one, the second would run interpreted: the container's process digests what it loads.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Digests(Arc<Mutex<HashMap<Stamp, Digest>>>);
+pub(crate) struct Digests(Arc<Mutex<HashMap<Stamp, Digest>>>);
 
 /// Without the device: a container's overlay is another one each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +47,7 @@ struct Stamp {
 
 /// What may be a module: opened, not looked at yet.
 #[derive(Debug)]
-pub(super) enum Candidate {
+pub(crate) enum Candidate {
     /// A layer of the image.
     Layer { digest: String, file: File },
     /// A file of the root filesystem, opened as a path.
@@ -55,18 +56,27 @@ pub(super) enum Candidate {
 
 impl Candidate {
     /// What a process is to run; `None` if the daemon cannot see it.
-    pub(super) fn of(entrypoint: &Entrypoint<'_>, layer: Option<&Layer>) -> Result<Option<Self>> {
-        if let Some(layer) = layer {
-            let file = File::open(format!("/proc/self/fd/{}", layer.module.as_raw_fd()));
-            let file = file.context("opening the layer")?;
-            return Ok(Some(Self::Layer { digest: layer.digest.clone(), file }));
+    pub(crate) fn of(entrypoint: &Entrypoint<'_>, layer: Option<&Layer>) -> Result<Option<Self>> {
+        match layer {
+            Some(layer) => Self::of_layer(layer).map(Some),
+            None => Ok(Self::of_file(entrypoint)),
         }
+    }
+
+    /// A layer is what is run, whatever the entrypoint says.
+    pub(crate) fn of_layer(layer: &Layer) -> Result<Self> {
+        let file = File::open(format!("/proc/self/fd/{}", layer.module.as_raw_fd()));
+        Ok(Self::Layer { digest: layer.digest.clone(), file: file.context("opening the layer")? })
+    }
+
+    /// The entrypoint, if it is a file.
+    pub(crate) fn of_file(entrypoint: &Entrypoint<'_>) -> Option<Self> {
         let name = entrypoint.path().unwrap_or_default().to_owned();
-        Ok(entrypoint.file().map(|path| Self::File { name, path }))
+        entrypoint.file().map(|path| Self::File { name, path })
     }
 
     /// The module, if it is one as far as its first bytes tell. Blocks.
-    pub(super) fn identify(self, digests: &Digests, limit: u64) -> Result<Option<Module>> {
+    pub(crate) fn identify(self, digests: &Digests, limit: u64) -> Result<Option<Module>> {
         match self {
             Self::Layer { digest, file } => {
                 let known = digest.parse().context("reading the layer's digest")?;
@@ -83,8 +93,15 @@ impl Candidate {
 }
 
 impl Module {
+    /// A file that a person names, whatever is in it. Blocks.
+    pub(crate) fn of_file(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).context("opening it")?;
+        let digest = Digest::of_rest(&mut file).context("reading it")?;
+        Ok(Self { digest, name: path.display().to_string(), file, sealed: false })
+    }
+
     /// A file with these bytes that nobody can change. Blocks.
-    pub(super) fn seal(mut self) -> Result<OwnedFd> {
+    pub(crate) fn seal(mut self) -> Result<OwnedFd> {
         if self.sealed {
             return Ok(self.file.into());
         }

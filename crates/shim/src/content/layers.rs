@@ -14,21 +14,21 @@ const MODULE: [&str; 3] = [
 
 /// A module that was fetched from containerd's store.
 #[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) digest: String,
+pub(crate) struct Layer {
+    pub(crate) digest: String,
     /// A sealed memory file, verified.
-    pub(super) module: OwnedFd,
+    pub(crate) module: OwnedFd,
 }
 
 /// What an image's name, an index or a manifest points at.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Descriptor {
+pub(crate) struct Descriptor {
     #[serde(default)]
-    pub(super) media_type: String,
-    pub(super) digest: String,
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
     #[serde(default)]
-    pub(super) size: u64,
+    pub(crate) size: u64,
     #[serde(default)]
     platform: Option<Platform>,
 }
@@ -43,14 +43,15 @@ struct Platform {
 
 /// An index or a manifest: OCI's and Docker's differ in nothing that matters here.
 #[derive(Debug, Deserialize)]
-pub(super) struct Document {
+pub(crate) struct Document {
     manifests: Option<Vec<Descriptor>>,
     #[serde(default)]
     layers: Vec<Descriptor>,
+    config: Option<Descriptor>,
 }
 
 impl Descriptor {
-    pub(super) fn new(media_type: String, digest: String, size: u64) -> Self {
+    pub(crate) fn new(media_type: String, digest: String, size: u64) -> Self {
         Self { media_type, digest, size, platform: None }
     }
 
@@ -59,37 +60,59 @@ impl Descriptor {
             platform.architecture == "wasm" || matches!(platform.os.as_str(), "wasip1" | "wasi" | "wasip2")
         })
     }
+
+    fn is_for_host(&self) -> bool {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let is_host = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture;
+        self.platform.as_ref().is_some_and(is_host)
+    }
+}
+
+/// What an image turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Image {
+    /// A module.
+    Module(Descriptor),
+    /// Files, and this configuration.
+    Files(Descriptor),
+    /// For no platform of ours, or not understood.
+    Unknown,
 }
 
 /// Where to look next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// In this manifest.
     Manifest(Descriptor),
-    /// Here: this layer is the module.
-    Module(Descriptor),
-    /// Nowhere, it is an image of files.
-    Nowhere,
+    /// Nowhere else.
+    Found(Image),
 }
 
 impl Document {
-    /// An index leads to its Wasm manifest, or to the only one that it has; a manifest to its module layer. Two
-    /// module layers are an error.
-    pub(super) fn next(self) -> Result<Next> {
+    /// An index leads to its manifest for Wasm, for this machine, or to the only one that it has; a manifest to its
+    /// module layer. Two module layers are an error.
+    pub(crate) fn next(self) -> Result<Next> {
         if let Some(manifests) = self.manifests {
             let only = (manifests.len() == 1).then(|| manifests[0].clone());
+            let host = manifests.iter().find(|manifest| manifest.is_for_host()).cloned();
             let wasm = manifests.into_iter().find(Descriptor::is_for_wasm);
-            return Ok(wasm.or(only).map_or(Next::Nowhere, Next::Manifest));
+            return Ok(wasm.or(host).or(only).map_or(Next::Found(Image::Unknown), Next::Manifest));
         }
         let mut modules = self.layers.into_iter().filter(|layer| MODULE.contains(&layer.media_type.as_str()));
-        let Some(module) = modules.next() else { return Ok(Next::Nowhere) };
+        let Some(module) = modules.next() else {
+            return Ok(Next::Found(self.config.map_or(Image::Unknown, Image::Files)));
+        };
         let more = modules.count();
         ensure!(
             more == 0,
             "the image has {} layers that are a Wasm module; there must be one, with what it links to linked in",
             more + 1
         );
-        Ok(Next::Module(module))
+        Ok(Next::Found(Image::Module(module)))
     }
 }
 
@@ -109,14 +132,19 @@ mod tests {
     fn each_of_the_media_types_is_a_module() {
         for media_type in MODULE {
             let found = next(&format!(r#"{{"layers":[{}]}}"#, layer(media_type, "sha256:a"))).unwrap();
-            assert_eq!(found, Next::Module(Descriptor::new(media_type.into(), "sha256:a".into(), 9)));
+            let module = Descriptor::new(media_type.into(), "sha256:a".into(), 9);
+            assert_eq!(found, Next::Found(Image::Module(module)));
         }
     }
 
     #[test]
     fn an_image_of_files_has_no_module_layer() {
         let tar = layer("application/vnd.oci.image.layer.v1.tar+gzip", "sha256:a");
-        assert_eq!(next(&format!(r#"{{"layers":[{tar}]}}"#)).unwrap(), Next::Nowhere);
+        let (config, unknown) =
+            (Descriptor::new(String::new(), "sha256:c".into(), 0), Next::Found(Image::Unknown));
+        let files = next(&format!(r#"{{"config":{{"digest":"sha256:c"}},"layers":[{tar}]}}"#)).unwrap();
+        assert_eq!(files, Next::Found(Image::Files(config)));
+        assert_eq!(next(&format!(r#"{{"layers":[{tar}]}}"#)).unwrap(), unknown);
     }
 
     #[test]
@@ -127,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_leads_to_its_wasm_manifest_or_to_its_only_one() {
+    fn an_index_leads_to_its_wasm_manifest_the_hosts_or_its_only_one() {
         let of = |os: &str, architecture: &str, digest: &str| {
             format!(r#"{{"digest":"{digest}","platform":{{"os":"{os}","architecture":"{architecture}"}}}}"#)
         };
@@ -136,10 +164,12 @@ mod tests {
                 Ok(Next::Manifest(descriptor)) => Some(descriptor.digest),
                 _ => None,
             };
-        let (linux, wasm, unknown) =
-            (of("linux", "amd64", "l"), of("wasip1", "wasm", "w"), of("unknown", "unknown", "u"));
-        assert_eq!(digest(&[linux.clone(), wasm, unknown.clone()]), Some("w".into()));
-        assert_eq!(digest(std::slice::from_ref(&linux)), Some("l".into()));
-        assert_eq!(digest(&[linux, unknown]), None);
+        let (other, wasm, unknown) =
+            (of("linux", "mips", "m"), of("wasip1", "wasm", "w"), of("unknown", "unknown", "u"));
+        let hosts = ["amd64", "arm64"].map(|architecture| of("linux", architecture, architecture));
+        assert_eq!(digest(&[hosts[0].clone(), wasm, unknown.clone()]), Some("w".into()));
+        assert!(digest(&[vec![other.clone()], hosts.to_vec()].concat()).is_some());
+        assert_eq!(digest(std::slice::from_ref(&other)), Some("m".into()));
+        assert_eq!(digest(&[other, unknown]), None);
     }
 }

@@ -1,5 +1,8 @@
 //! Content is containerd's store, where the module of a container is found whose image has it as a layer.
 
+mod image;
+mod layers;
+
 use std::fs::File;
 use std::io::Write;
 use std::time::Duration;
@@ -17,9 +20,10 @@ use containerd_shim_protos::ttrpc::Code;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 
-use super::entrypoint::Entrypoint;
-use super::layers::{Descriptor, Document, Layer, Next};
+pub(crate) use self::layers::Layer;
+use self::layers::{Descriptor, Document, Image, Next};
 use crate::bundle::Config;
+use crate::entrypoint::Entrypoint;
 use crate::failure::{self, Failure};
 
 /// How long containerd may take for one answer, or one piece of a module.
@@ -29,18 +33,18 @@ const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// How to reach the store.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(crate) struct Content {
     address: String,
     namespace: Option<MetadataValue<Ascii>>,
 }
 
 impl Content {
-    pub(super) fn new(address: String, namespace: &str) -> Self {
+    pub(crate) fn new(address: String, namespace: &str) -> Self {
         Self { address, namespace: namespace.parse().ok() }
     }
 
     /// The version of the task API that this containerd understands: before 2.0 it refuses 3.
-    pub(super) async fn task_api(&self) -> i32 {
+    pub(crate) async fn task_api(&self) -> i32 {
         let asked = async {
             let answer = VersionClient::new(self.connect().await?).version(()).await?;
             anyhow::Ok(answer.into_inner().version)
@@ -53,7 +57,7 @@ impl Content {
 
     /// The module of a container whose entrypoint is no file of its root filesystem. `None`: its image has no module
     /// layer, or containerd does not know the image, as with Docker's own store.
-    pub(super) async fn layer(
+    pub(crate) async fn layer(
         &self,
         config: &Config,
         id: &str,
@@ -63,25 +67,31 @@ impl Content {
             return Ok(None);
         }
         let Some(channel) = self.channel_or_none().await else { return Ok(None) };
-        let Some(mut descriptor) = self.image(&channel, id).await? else { return Ok(None) };
-        // The image's name leads to an index or a manifest, an index to a manifest.
+        let Some(target) = self.target_of(&channel, id).await? else { return Ok(None) };
+        match self.image(&channel, target).await? {
+            Image::Module(module) => self.fetch(&channel, module, limit).await.map(Some),
+            Image::Files(_) | Image::Unknown => Ok(None),
+        }
+    }
+
+    /// What an image's name points at: an index that leads to a manifest, or a manifest.
+    async fn image(&self, channel: &Channel, mut descriptor: Descriptor) -> failure::Result<Image> {
         for _ in 0..3 {
             ensure_size(&descriptor, MAX_DOCUMENT)?;
             let mut document = Vec::new();
-            self.read(&channel, &descriptor.digest, &mut document).await?;
+            self.read(channel, &descriptor.digest, &mut document).await?;
             let document: Document = serde_json::from_slice(&document)
                 .with_context(|| format!("reading the image's manifest {}", descriptor.digest))?;
             match document.next().map_err(|error| Failure::new(Code::INVALID_ARGUMENT, error))? {
                 Next::Manifest(manifest) => descriptor = manifest,
-                Next::Module(module) => return self.fetch(&channel, module, limit).await.map(Some),
-                Next::Nowhere => return Ok(None),
+                Next::Found(image) => return Ok(image),
             }
         }
-        Ok(None)
+        Ok(Image::Unknown)
     }
 
     /// The module of that digest, which a container has run already.
-    pub(super) async fn module(&self, digest: &str, limit: u64) -> failure::Result<Layer> {
+    pub(crate) async fn module(&self, digest: &str, limit: u64) -> failure::Result<Layer> {
         let channel = in_time(self.connect()).await?;
         self.fetch(&channel, Descriptor::new(String::new(), digest.to_owned(), 0), limit).await
     }
@@ -102,7 +112,7 @@ impl Content {
     }
 
     /// What the name of the container's image points at.
-    async fn image(&self, channel: &Channel, id: &str) -> Result<Option<Descriptor>> {
+    async fn target_of(&self, channel: &Channel, id: &str) -> Result<Option<Descriptor>> {
         let request = self.request(GetContainerRequest { id: id.to_owned() });
         let container =
             in_time(async { Ok(ContainersClient::new(channel.clone()).get(request).await) }).await?;
@@ -111,7 +121,12 @@ impl Content {
         if name.is_empty() {
             return Ok(None);
         }
-        let request = self.request(GetImageRequest { name: name.clone() });
+        self.target(channel, &name).await
+    }
+
+    /// What that name points at.
+    async fn target(&self, channel: &Channel, name: &str) -> Result<Option<Descriptor>> {
+        let request = self.request(GetImageRequest { name: name.to_owned() });
         let image = in_time(async { Ok(ImagesClient::new(channel.clone()).get(request).await) }).await?;
         let image = found(image).with_context(|| format!("asking for the image {name}"))?;
         let target = image.and_then(|image| image.into_inner().image?.target);

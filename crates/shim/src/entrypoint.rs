@@ -1,7 +1,7 @@
-//! The entrypoint of a process, as far as the daemon looks: is it a file of the root filesystem, or has it to be a layer?
+//! The entrypoint of a process, as far as this side looks: is it a file of the root filesystem, or has it to be a layer?
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -11,30 +11,35 @@ use crate::bundle::Config;
 
 /// What a process is to run, and where to look for it.
 #[derive(Debug, Clone)]
-pub(super) struct Entrypoint<'a> {
+pub(crate) struct Entrypoint<'a> {
     root: PathBuf,
     process: &'a Process,
 }
 
 impl<'a> Entrypoint<'a> {
     /// Of a container's first process, before there is one; `None` if the configuration names no process.
-    pub(super) fn of_first(config: &'a Config) -> Option<Self> {
+    pub(crate) fn of_first(config: &'a Config) -> Option<Self> {
         Some(Self { root: config.root(), process: config.spec.process().as_ref()? })
     }
 
     /// Of a further process, beside one with this pid.
-    pub(super) fn beside(pid: u32, process: &'a Process) -> Self {
+    pub(crate) fn beside(pid: u32, process: &'a Process) -> Self {
         Self { root: format!("/proc/{pid}/root").into(), process }
     }
 
+    /// Of a process that would run in this root filesystem.
+    pub(crate) fn below(root: &Path, process: &'a Process) -> Self {
+        Self { root: root.to_owned(), process }
+    }
+
     /// Its path, without the function that may be named after it.
-    pub(super) fn path(&self) -> Option<&'a str> {
+    pub(crate) fn path(&self) -> Option<&'a str> {
         let first = command(self.process.args().as_ref()?).first()?;
         Some(first.split_once('#').map_or(first.as_str(), |(path, _)| path))
     }
 
     /// The file, if it is there; looked for as the engine will look for it, and opened as a path only.
-    pub(super) fn file(&self) -> Option<OwnedFd> {
+    pub(crate) fn file(&self) -> Option<OwnedFd> {
         let entrypoint = self.path()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&self.root, flags, Mode::empty()).ok()?;

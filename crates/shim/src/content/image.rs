@@ -1,0 +1,147 @@
+//! An image that is in containerd's store and need not be run: which module it would run.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
+use containerd_client::services::v1::snapshots::{RemoveSnapshotRequest, ViewSnapshotRequest};
+use containerd_client::tonic::transport::Channel;
+use containerd_client::types::Mount;
+use nix::sched::{CloneFlags, unshare};
+use oci_spec::image::ImageConfiguration;
+use oci_spec::runtime::{Process, ProcessBuilder};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use sha2::{Digest, Sha256};
+
+use super::layers::Image;
+use super::{Content, MAX_DOCUMENT, ensure_size, in_time};
+use crate::entrypoint::Entrypoint;
+use crate::modules::{Candidate, Digests, Module};
+
+impl Content {
+    /// The module that a container of this image would run. Of an image of files a view is mounted for a moment, in a
+    /// mount namespace that this process enters for it.
+    ///
+    /// # Errors
+    /// When the image is not there or not unpacked, or runs no module; the message says which.
+    pub(crate) async fn module_of_image(&self, name: &str, snapshotter: &str, limit: u64) -> Result<Module> {
+        let channel = in_time(self.connect()).await?;
+        let mut target = None;
+        for name in full_names(name) {
+            target = self.target(&channel, &name).await?;
+            if target.is_some() {
+                break;
+            }
+        }
+        let Some(target) = target else {
+            bail!("there is no such file, and no such image in containerd's store");
+        };
+        let candidate = match self.image(&channel, target).await? {
+            Image::Module(module) => {
+                let layer = self.fetch(&channel, module, limit).await?;
+                Some(Candidate::of_layer(&layer)?)
+            }
+            Image::Files(config) => {
+                ensure_size(&config, MAX_DOCUMENT)?;
+                let mut document = Vec::new();
+                self.read(&channel, &config.digest, &mut document).await?;
+                let config =
+                    ImageConfiguration::from_reader(&document[..]).context("reading its configuration")?;
+                self.look_into(&channel, &config, snapshotter).await?
+            }
+            Image::Unknown => bail!("it has no image for this platform"),
+        };
+        let candidate = candidate.context("its entrypoint is no file of the image")?;
+        candidate.identify(&Digests::default(), limit)?.context("its entrypoint is no module")
+    }
+
+    async fn look_into(
+        &self,
+        channel: &Channel,
+        config: &ImageConfiguration,
+        snapshotter: &str,
+    ) -> Result<Option<Candidate>> {
+        let mut snapshots = SnapshotsClient::new(channel.clone());
+        let (snapshotter, key) = (snapshotter.to_owned(), format!("wasmedge-engine-{}", std::process::id()));
+        let parent = chain_id(config.rootfs().diff_ids());
+        let (labels, view) = (Default::default(), (snapshotter.clone(), key.clone()));
+        let view = ViewSnapshotRequest { snapshotter: view.0, key: view.1, parent, labels };
+        let view = self.request(view);
+        let view = in_time(async { Ok(snapshots.view(view).await?) }).await;
+        let mounts =
+            view.with_context(|| format!("it is not unpacked by {snapshotter}"))?.into_inner().mounts;
+        let found = open_entrypoint(&mounts, &process(config)?);
+        let remove = self.request(RemoveSnapshotRequest { snapshotter, key });
+        in_time(async { Ok(snapshots.remove(remove).await?) }).await.context("removing the view of it")?;
+        found
+    }
+}
+
+fn open_entrypoint(mounts: &[Mount], process: &Process) -> Result<Option<Candidate>> {
+    unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace (are you root?)")?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).context("making the mount namespace private")?;
+    // A mount needs a directory to be on, and hides what is there from this process only.
+    let root = Path::new("/run");
+    for mount in mounts {
+        let (kind, source) = (Some(mount.r#type.as_str()), Some(mount.source.as_str()));
+        containerd_shim::mount::mount_rootfs(kind, source, &mount.options, root)
+            .context("mounting its files")?;
+    }
+    let found = Candidate::of_file(&Entrypoint::below(root, process));
+    for _ in mounts {
+        unmount(root, UnmountFlags::DETACH).context("unmounting its files")?;
+    }
+    Ok(found)
+}
+
+/// What a container of the image would run, if nothing else is asked for.
+fn process(config: &ImageConfiguration) -> Result<Process> {
+    let config = config.config().clone().unwrap_or_default();
+    let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+    let args = [words(config.entrypoint()), words(config.cmd())].concat();
+    let cwd = config.working_dir().clone().filter(|cwd| !cwd.is_empty()).unwrap_or_else(|| "/".to_owned());
+    let process = ProcessBuilder::default().args(args).env(words(config.env())).cwd(cwd);
+    process.build().context("reading its configuration")
+}
+
+/// The name under which a snapshot of these layers is kept (image-spec, "Layer ChainID").
+fn chain_id(diff_ids: &[String]) -> String {
+    let chain = |chain: String, next: &String| {
+        let digest = Sha256::digest(format!("{chain} {next}"));
+        format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    };
+    let mut layers = diff_ids.iter();
+    let first = layers.next().cloned().unwrap_or_default();
+    layers.fold(first, chain)
+}
+
+/// The name as it is, and as Docker's users mean it.
+fn full_names(name: &str) -> Vec<String> {
+    let docker = match name.split_once('/') {
+        None => Some(format!("docker.io/library/{name}")),
+        Some((domain, _)) if domain.contains(['.', ':']) || domain == "localhost" => None,
+        Some(_) => Some(format!("docker.io/{name}")),
+    };
+    std::iter::once(name.to_owned()).chain(docker).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_of_one_layer_is_its_own_name_and_of_two_a_digest() {
+        assert_eq!(chain_id(&["sha256:a".to_owned()]), "sha256:a");
+        let two = chain_id(&["sha256:a".to_owned(), "sha256:b".to_owned()]);
+        assert_eq!(two.len(), "sha256:".len() + 64);
+        assert_ne!(two, chain_id(&["sha256:b".to_owned(), "sha256:a".to_owned()]));
+    }
+
+    #[test]
+    fn a_short_name_is_dockers() {
+        assert_eq!(full_names("hello:1"), ["hello:1", "docker.io/library/hello:1"]);
+        assert_eq!(full_names("me/hello:1"), ["me/hello:1", "docker.io/me/hello:1"]);
+        assert_eq!(full_names("localhost:5000/hello"), ["localhost:5000/hello"]);
+    }
+}
