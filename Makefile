@@ -14,12 +14,12 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test bench check install uninstall dist clean
+.PHONY: help parts test-parts build hello test bench peer check install uninstall dist clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo "variables: PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
+	@echo "variables: ROWS (of bench: hello,exec,…), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
 
 parts: build/.rust ## fetch what the build needs into build/parts
 	@parts/fetch $(BUILD_PARTS)
@@ -38,8 +38,12 @@ test: dist test-parts ## run all tests, on private real daemons (as root)
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test stories
 
-bench: build test-parts ## measure speed and memory beside runc, for the README (as root)
-	cargo bench -p wasmedge-shim-tests
+bench: build test-parts peer ## measure speed and memory beside runc and a runwasi shim, for the README (as root)
+	ROWS="$(ROWS)" cargo bench -p wasmedge-shim-tests --bench figures
+
+peer: parts ## build the shim of runwasi that the benchmarks compare with, into build/peer
+	cd crates/runwasi && cargo build --release --locked
+	@parts/fetch patchelf && crates/runwasi/stage
 
 check: parts ## formatting, lints and documentation, without a warning
 	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings

@@ -26,12 +26,13 @@ pub fn product(file: &str) -> PathBuf {
     }
 }
 
-/// `PATH` inside of a cell: the product, the parts, then the system's.
+/// `PATH` inside of a cell: the product, the parts, the benchmarks' peer if it was built, then the system's.
 pub(crate) fn search_path() -> String {
     let product = product("bin");
     let parts =
         ["containerd", "runc", "docker", "iptables", "hosttools"].map(|name| part(&format!("{name}/bin")));
-    let ours = std::iter::once(product).chain(parts).map(|path| path.display().to_string());
+    let peer = repository().join("build/peer/bin");
+    let ours = std::iter::once(product).chain(parts).chain([peer]).map(|path| path.display().to_string());
     ours.chain(["/usr/sbin:/usr/bin:/sbin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use containerd_shim_protos::api;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
@@ -205,8 +205,9 @@ impl<'a> TaskBuilder<'a> {
         let answer = self.containerd.verb_with_input("start", &self.id, &self.bundle, &options).success();
         let connection = self.containerd.connect(&MockContainerd::address_in(&answer));
         let fifos = self.make_fifos();
+        let begun = Instant::now();
         match connection.call("Create", &self.request(), self.deadline) {
-            Ok(created) => Ok(self.into_task(connection, &created, fifos)),
+            Ok(created) => Ok(self.into_task(connection, &created, fifos, begun.elapsed())),
             Err(refusal) => {
                 self.containerd.shut_down(&connection, &self.id);
                 self.containerd.verb("delete", &self.id, &self.bundle).success();
@@ -218,7 +219,13 @@ impl<'a> TaskBuilder<'a> {
         }
     }
 
-    fn into_task(self, connection: Connection, created: &api::CreateTaskResponse, fifos: Fifos) -> Task<'a> {
+    fn into_task(
+        self,
+        connection: Connection,
+        created: &api::CreateTaskResponse,
+        fifos: Fifos,
+        creating: Duration,
+    ) -> Task<'a> {
         assert_ne!(created.pid, 0, "create answers with the pid");
         let stdin =
             self.input.then(|| OpenOptions::new().write(true).open(self.bundle.join("stdin")).unwrap());
@@ -227,6 +234,7 @@ impl<'a> TaskBuilder<'a> {
             connection,
             id: self.id,
             pid: created.pid,
+            creating,
             bundle: self.bundle,
             stdin: RefCell::new(stdin),
             stdout: fifos.stdout,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use containerd_shim_protos::api;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
@@ -19,6 +20,7 @@ pub struct Task<'a> {
     pub(super) connection: Connection,
     pub(super) id: String,
     pub(super) pid: u32,
+    pub(super) creating: Duration,
     pub(super) bundle: PathBuf,
     pub(super) stdin: RefCell<Option<File>>,
     pub(super) stdout: Captured,
@@ -36,6 +38,11 @@ impl Task<'_> {
     /// The pid that create answered with.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// How long the call of create took.
+    pub fn creating(&self) -> Duration {
+        self.creating
     }
 
     /// Its bundle.

@@ -1,0 +1,79 @@
+//! The figures: what this shim costs and does, beside runc with native builds of the same sources and beside a stock
+//! shim of runwasi (`crates/runwasi`), in one run.
+//!
+//! The machine's speed changes from minute to minute, so runs are interleaved and the ratios are what counts. A run that
+//! fails, or prints something else than the other contenders' runs, ends the benchmark.
+//!
+//! `ROWS=hello,exec` chooses rows. The table is printed; `build/figures/` gets the same as JSON and as a chart.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+mod bed;
+mod calls;
+mod chart;
+mod client;
+mod contender;
+mod cpu;
+mod exec;
+mod files;
+mod hello;
+mod load;
+mod memory;
+mod network;
+mod program;
+mod report;
+mod row;
+mod rush;
+mod sizes;
+mod starts;
+mod thousand;
+
+use std::env;
+use std::time::Instant;
+
+use bed::Bed;
+use contender::Contender;
+use report::Report;
+use row::Row;
+
+/// What is measured, by the name that `ROWS` knows it by; in order of value.
+const ROWS: [(&str, fn(&[Bed]) -> Vec<Row>); 13] = [
+    ("hello", hello::by_ctr),
+    ("calls", calls::create_and_start),
+    ("docker", hello::by_docker),
+    ("exec", exec::rows),
+    ("rush", rush::at_once),
+    ("rate", rush::per_second),
+    ("memory", memory::rows),
+    ("network", network::rows),
+    ("cpu", cpu::rows),
+    ("files", files::rows),
+    ("starts", starts::rows),
+    ("thousand", thousand::rows),
+    ("sizes", sizes::rows),
+];
+
+fn main() {
+    // cargo adds `--bench`; what comes first is a word of ours only where this program has started itself.
+    let words: Vec<String> = env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == load::VERB) {
+        return load::run(&words[1..]);
+    }
+    let wanted = env::var("ROWS").unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    for name in &wanted {
+        let known = ROWS.map(|(name, _)| name);
+        assert!(known.contains(name), "ROWS: there is no {name}; there are {}", known.join(", "));
+    }
+    program::build();
+    let begun = Instant::now();
+    let mut report = Report::new(wanted.is_empty());
+    let beds = Contender::ALL.map(Bed::start);
+    for (name, measure) in ROWS {
+        if wanted.is_empty() || wanted.contains(&name) {
+            eprintln!("figures: {name}…");
+            measure(&beds).into_iter().for_each(|row| report.add(row));
+        }
+    }
+    report.finish(begun.elapsed());
+}

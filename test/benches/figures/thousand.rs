@@ -1,0 +1,64 @@
+//! A thousand servers at once: each answers one request, none is lost.
+
+use std::io::{Read, Write};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::bed::Bed;
+use crate::client::{Client, driver};
+use crate::contender::Contender;
+use crate::memory::available_kib;
+use crate::program::Program;
+use crate::row::{Figure, Row};
+
+const SERVERS: usize = 1000;
+
+pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
+    let rows = [
+        Row::less("1,000 HTTP servers: all running after", "s"),
+        Row::more("1,000 HTTP servers: that answer", "of 1000"),
+        Row::less("1,000 HTTP servers: memory for each", "MiB"),
+        Row::less("1,000 HTTP servers: all removed after", "s"),
+    ];
+    let ours = beds.iter().filter(|bed| bed.contender == Contender::Native);
+    ours.fold(rows.into(), |rows: Vec<Row>, bed| {
+        rows.into_iter().zip(run(bed)).map(|(row, value)| row.figure(bed.contender, Figure::once(value))).collect()
+    })
+}
+
+fn run(bed: &Bed) -> [f64; 4] {
+    driver().block_on(async {
+        let client = Client::to(bed, Program::Http, &[]).await;
+        let before = available_kib();
+        let begun = Instant::now();
+        let mut tasks = Vec::new();
+        for _ in 0..SERVERS {
+            tasks.push(client.start(client.declare().await).await);
+        }
+        let running = begun.elapsed().as_secs_f64();
+        let memory = before.saturating_sub(available_kib()) as f64 / 1024.0 / SERVERS as f64;
+        let answers = tasks.iter().filter(|task| answers(bed, task.pid)).count();
+        let begun = Instant::now();
+        for task in &tasks {
+            client.kill(task).await;
+        }
+        [running, answers as f64, memory, begun.elapsed().as_secs_f64()]
+    })
+}
+
+/// Asks the server in a process's network.
+fn answers(bed: &Bed, pid: u32) -> bool {
+    let mut command: Command = bed.containerd.cell().command("nsenter");
+    let myself = std::env::current_exe().unwrap();
+    command.arg(format!("--net=/proc/{pid}/ns/net")).arg(myself).args([crate::load::VERB, "ask"]);
+    wasmedge_shim_tests::finish(&mut command, wasmedge_shim_tests::DEADLINE).status.success()
+}
+
+/// One request, from inside; panics unless it is answered.
+pub(crate) fn ask() {
+    let mut stream = std::net::TcpStream::connect("127.0.0.1:8080").unwrap();
+    stream.write_all(b"GET /one HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("hello from wasm, you asked for /one\n"), "{answer}");
+}
