@@ -11,6 +11,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 const RUST_GUESTS: [&str; 4] = ["hello", "probe", "http", "client"];
+/// The guest that is there as a native program too, to be compared with.
+const NATIVE_TWIN: &str = "probe";
 
 fn main() -> Result<()> {
     let guests = Guests::locate()?;
@@ -41,23 +43,33 @@ impl Guests {
     }
 
     fn build_rust(&self) -> Result<()> {
+        // tokio's net is unstable on WASI.
+        let modules = self.cargo("wasm32-wasip1", "--cfg tokio_unstable", &RUST_GUESTS)?;
+        for name in RUST_GUESTS {
+            let file = format!("{name}.wasm");
+            self.write(&file, &fs::read(modules.join(&file))?)?;
+        }
+        let programs = self.cargo("x86_64-unknown-linux-musl", "", &[NATIVE_TWIN])?;
+        fs::copy(programs.join(NATIVE_TWIN), self.output.join(NATIVE_TWIN))?;
+        Ok(())
+    }
+
+    /// Builds programs from the Rust sources; the directory where they are.
+    fn cargo(&self, triple: &str, flags: &str, programs: &[&str]) -> Result<PathBuf> {
         let target = self.repository.join("build/guests-target");
         run(
             Command::new(env::var_os("CARGO").context("not run by cargo")?)
                 .current_dir(self.sources.join("rust"))
-                .args(["build", "--quiet", "--locked", "--release", "--target=wasm32-wasip1", "--target-dir"])
+                .args(["build", "--quiet", "--locked", "--release", "--target", triple, "--target-dir"])
                 .arg(&target)
-                // tokio's net is unstable on WASI. What cargo tells us about our own build is not for theirs.
-                .env("RUSTFLAGS", "--cfg tokio_unstable")
+                .args(programs.iter().map(|name| format!("--bin={name}")))
+                // What cargo tells us about our own build is not for theirs.
+                .env("RUSTFLAGS", flags)
                 .env_remove("CARGO_ENCODED_RUSTFLAGS")
                 .env_remove("RUSTC_WORKSPACE_WRAPPER"),
-            "building the Rust guests (if the target is missing: rustup target add wasm32-wasip1)",
+            &format!("building the Rust guests (if the target is missing: rustup target add {triple})"),
         )?;
-        for name in RUST_GUESTS {
-            let file = format!("{name}.wasm");
-            self.write(&file, &fs::read(target.join("wasm32-wasip1/release").join(&file))?)?;
-        }
-        Ok(())
+        Ok(target.join(triple).join("release"))
     }
 
     fn build_c(&self) -> Result<()> {

@@ -13,6 +13,7 @@ pub mod module;
 pub mod name_service;
 pub mod native_stack;
 pub mod pack;
+pub mod parent;
 pub mod restart;
 pub mod run;
 pub mod stack_limit;

@@ -14,7 +14,8 @@ pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
     let kernels: Vec<Row> = KERNELS.iter().map(|kernel| row(beds, kernel)).collect();
     let mean = Row::less("kernels, geometric mean", "ms").aim(AIM);
     let mean = beds.iter().fold(mean, |row, bed| {
-        let logs = kernels.iter().filter_map(|kernel| kernel.of(bed.contender)).map(|figure| figure.median.ln());
+        let logs =
+            kernels.iter().filter_map(|kernel| kernel.of(bed.contender)).map(|figure| figure.median.ln());
         row.figure(bed.contender, Figure::once((logs.sum::<f64>() / kernels.len() as f64).exp()))
     });
     [mean].into_iter().chain(kernels).collect()
@@ -27,7 +28,12 @@ fn row(beds: &[Bed], kernel: &str) -> Row {
         let said = bed.run(Program::Work, &["kernel", kernel, rounds]).success().stdout;
         let (results, times) = said.lines().map(result_and_time).unzip::<_, _, Vec<_>, Vec<_>>();
         for result in results {
-            assert_eq!(*expected.get_or_insert(result.clone()), result, "{kernel} by {}", bed.contender.name());
+            assert_eq!(
+                *expected.get_or_insert(result.clone()),
+                result,
+                "{kernel} by {}",
+                bed.contender.name()
+            );
         }
         row.figure(bed.contender, Figure::of(times))
     })

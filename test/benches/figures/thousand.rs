@@ -22,7 +22,10 @@ pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
     ];
     let ours = beds.iter().filter(|bed| bed.contender == Contender::Native);
     ours.fold(rows.into(), |rows: Vec<Row>, bed| {
-        rows.into_iter().zip(run(bed)).map(|(row, value)| row.figure(bed.contender, Figure::once(value))).collect()
+        rows.into_iter()
+            .zip(run(bed))
+            .map(|(row, value)| row.figure(bed.contender, Figure::once(value)))
+            .collect()
     })
 }
 

@@ -39,6 +39,8 @@ guests! {
     HELLO = "hello.wasm";
     /// Does the one thing its arguments name: see its `main.rs`.
     PROBE = "probe.wasm";
+    /// [`PROBE`] as a native program, for runc.
+    NATIVE_PROBE = "probe";
     /// hyper and tokio as they are, an HTTP server on port 8080.
     HTTP = "http.wasm";
     /// An HTTP client of the standard library: `client HOST PORT PATH`.

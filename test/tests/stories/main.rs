@@ -5,6 +5,7 @@
 
 mod ahead_of_time;
 mod bad_input;
+mod beside_runc;
 mod concurrency;
 mod confinement;
 mod cri;

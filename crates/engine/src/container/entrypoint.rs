@@ -89,9 +89,8 @@ fn locate(name: &str, env: &[String]) -> Result<PathBuf, Failure> {
 
 fn io_failure(path: &Path, error: &std::io::Error) -> Failure {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            failure(FailureKind::NotFound, path, "no such file or directory")
-        }
+        ErrorKind::NotFound => failure(FailureKind::NotFound, path, "no such file or directory"),
+        ErrorKind::NotADirectory => failure(FailureKind::NotFound, path, "not a directory"),
         ErrorKind::PermissionDenied => failure(FailureKind::PermissionDenied, path, "permission denied"),
         _ => failure(FailureKind::Runtime, path, &error.to_string()),
     }

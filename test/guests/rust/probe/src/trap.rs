@@ -17,7 +17,10 @@ pub(crate) fn trap(kind: &str) {
 
 #[inline(never)]
 fn trap_unreachable() {
-    std::arch::wasm32::unreachable()
+    #[cfg(target_arch = "wasm32")]
+    std::arch::wasm32::unreachable();
+    #[cfg(not(target_arch = "wasm32"))]
+    std::process::abort();
 }
 
 #[inline(never)]
