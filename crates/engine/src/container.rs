@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod causes;
+mod doubts;
 mod entrypoint;
 mod executor;
 mod preopens;
@@ -46,16 +47,32 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
         step: "setting up the container",
     };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
-        leaves_room(spec.as_ref())?;
-        site.build(vm, task, reply, streams, |builder| {
+        if let Some(spec) = &spec {
+            can_be_asked(spec)?;
+        }
+        let made = site.build(vm, task, reply, streams, |builder| {
             let init = builder.as_init(&create.bundle).with_systemd(create.systemd_cgroup);
             let mut container = init.as_sibling(true).with_detach(true).build()?;
             // Exec asks libcontainer's state, which nobody updates when the daemon starts the container.
             container.set_status(ContainerStatus::Running).save()?;
             let pid = container.pid().map(|pid| pid.as_raw());
             pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))
-        })
+        });
+        made.map_err(|failure| explained(failure, spec.as_ref(), &create.bundle))
     })
+}
+
+/// A failure that nobody could explain, with what is likely to be its cause.
+fn explained(failure: Failure, spec: Option<&Spec>, bundle: &Path) -> Failure {
+    let unexplained = failure.kind == FailureKind::Runtime;
+    match spec.filter(|_| unexplained).and_then(|spec| doubts::about(spec, bundle)) {
+        Some(doubt) => {
+            // What libcontainer said itself goes to the daemon's log.
+            eprintln!("{failure}");
+            Failure { message: format!("setting up the container: {doubt}"), ..failure }
+        }
+        None => failure,
+    }
 }
 
 /// Makes and starts the process that `exec` asks for, replies, and ends this process.
@@ -89,10 +106,27 @@ fn borrow_state(exec: &Exec) -> std::io::Result<()> {
     std::os::unix::fs::symlink(exec.state.join(&exec.id).join("state.json"), own.join("state.json"))
 }
 
+/// What libcontainer would take and not do, or do and not explain.
+fn can_be_asked(spec: &Spec) -> Result<(), Failure> {
+    let refused = |message: String| Err(Failure { kind: FailureKind::Unsupported, message });
+    if let Some(process) = spec.process() {
+        if !process.cwd().is_absolute() {
+            return refused(format!("config.json: process.cwd {:?} is not an absolute path", process.cwd()));
+        }
+        if process.args().iter().flatten().any(|arg| arg.contains('\0')) {
+            return refused("config.json: process.args: an argument contains a NUL".to_owned());
+        }
+        if let Some(label) = process.selinux_label().as_ref().filter(|label| !label.is_empty()) {
+            return refused(format!("config.json: process.selinuxLabel {label:?}: SELinux is not supported"));
+        }
+    }
+    leaves_room(spec)
+}
+
 /// A container is made by a process that is in its cgroup with the first one for a moment.
-fn leaves_room(spec: Option<&Spec>) -> Result<(), Failure> {
+fn leaves_room(spec: &Spec) -> Result<(), Failure> {
     const NEEDED: i64 = 2;
-    let resources = spec.and_then(|spec| spec.linux().as_ref()?.resources().as_ref()?.pids().as_ref());
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()?.pids().as_ref());
     match resources.map(|pids| pids.limit()) {
         Some(limit) if (1..NEEDED).contains(&limit) => {
             let message = format!(
@@ -144,7 +178,8 @@ impl Site<'_> {
             _ => FailureKind::Runtime,
         };
         let mut failure = Failure { kind, ..self.failure(error) };
-        if let Some(cause) = cause {
+        let told = |cause: &String| failure.message.contains(cause.rsplit(": ").next().unwrap_or(cause));
+        if let Some(cause) = cause.filter(|cause| !told(cause)) {
             failure.message = format!("{}: {cause}", failure.message);
         }
         failure

@@ -96,10 +96,15 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Acti
 }
 
 fn is_fault(signal: c_int) -> bool {
-    matches!(signal, libc::SIGSEGV | libc::SIGBUS)
+    matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE)
 }
 
 extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut libc::c_void) {
+    // Sent by somebody, it would be dropped if there were no handler: a guest is a first process.
+    // SAFETY: the kernel passes it, valid during the call.
+    if unsafe { (*info).si_code } <= 0 {
+        return;
+    }
     // SAFETY: the kernel passes both, valid during the call.
     let (fault, at) = unsafe { ((*info).si_addr() as usize, Place::of(context)) };
     if fault.abs_diff(at.stack) < NEAR

@@ -61,7 +61,7 @@ fn list(as_json: bool) -> Result<()> {
         let list: Vec<_> = entries.into_iter().map(entry).collect();
         return print(&format!("{:#}\n", serde_json::Value::from(list)));
     }
-    let mut text = format!("{:<14}{:>12}  {:<10}{:<14}MODULE'S NAME\n", "KEY", "BYTES", "USED", "MODULE");
+    let mut text = format!("{:<14}{:>12}  {:<12}  {:<14}MODULE'S NAME\n", "KEY", "BYTES", "USED", "MODULE");
     for entry in entries {
         let (module, source) = match entry.description {
             Some(description) => (description.module.to_string(), description.source),
@@ -70,7 +70,7 @@ fn list(as_json: bool) -> Result<()> {
         let used = format!("{} ago", in_words(age(entry.used)));
         let key = entry.key.to_string();
         let (key, module) = (short(&key), short(&module));
-        text += &format!("{key:<14}{:>12}  {used:<10}{module:<14}{source}\n", entry.size);
+        text += &format!("{key:<14}{:>12}  {used:<12}  {module:<14}{source}\n", entry.size);
     }
     print(&text)
 }

@@ -149,13 +149,15 @@ impl Content {
         let request = ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
         let request = self.request(request);
         let mut content = ContentClient::new(channel.clone());
-        let blob = || format!("reading the image's blob {digest} from containerd's store");
-        let mut pieces =
-            in_time(async { Ok(content.read(request).await?) }).await.with_context(blob)?.into_inner();
+        let blob = "reading a blob of the image from containerd's store";
+        let pieces = in_time(async { content.read(request).await.map_err(in_words) }).await;
+        let mut pieces = pieces.context(blob)?.into_inner();
         let mut hash = Sha256::new();
-        while let Some(piece) = in_time(async { Ok(pieces.message().await?) }).await.with_context(blob)? {
+        while let Some(piece) =
+            in_time(async { pieces.message().await.map_err(in_words) }).await.context(blob)?
+        {
             hash.update(&piece.data);
-            into.write_all(&piece.data).with_context(blob)?;
+            into.write_all(&piece.data).context(blob)?;
         }
         let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         ensure!(
@@ -187,10 +189,15 @@ async fn in_time<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     answer.with_context(|| format!("containerd did not answer within {} s", PATIENCE.as_secs()))?
 }
 
+/// What containerd says itself, without gRPC's code.
+fn in_words(status: Status) -> anyhow::Error {
+    anyhow::Error::msg(status.message().to_owned())
+}
+
 fn found<T>(answer: std::result::Result<T, Status>) -> Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(status) if status.code() == GrpcCode::NotFound => Ok(None),
-        Err(status) => Err(status.into()),
+        Err(status) => Err(in_words(status)),
     }
 }

@@ -77,6 +77,9 @@ impl RuntimeOptions {
 
     fn from_generic(value: &[u8]) -> Result<Self> {
         let generic = Generic::decode(value).context("reading the runtime options")?;
+        if !["", GENERIC].contains(&generic.type_url.as_str()) {
+            bail!("runtime options of type {:?} are not supported; supported is {GENERIC}", generic.type_url);
+        }
         if !generic.config_body.is_empty() {
             let text = std::str::from_utf8(&generic.config_body).context("reading the runtime options")?;
             return parse(text).context("reading the runtime options");
@@ -99,18 +102,21 @@ fn parse(text: &str) -> Result<RuntimeOptions> {
 /// containerd's `api/types/runtimeoptions/v1`, which no published crate carries.
 #[derive(Debug, Default)]
 struct Generic {
+    type_url: String,
     config_path: String,
     config_body: Vec<u8>,
 }
 
 impl Generic {
     fn decode(value: &[u8]) -> Result<Self> {
+        const TYPE_URL: u32 = 1 << 3 | 2;
         const CONFIG_PATH: u32 = 2 << 3 | 2;
         const CONFIG_BODY: u32 = 3 << 3 | 2;
         let mut options = Self::default();
         let mut stream = CodedInputStream::from_bytes(value);
         while let Some(tag) = stream.read_raw_tag_or_eof()? {
             match tag {
+                TYPE_URL => options.type_url = stream.read_string()?,
                 CONFIG_PATH => options.config_path = stream.read_string()?,
                 CONFIG_BODY => options.config_body = stream.read_bytes()?,
                 other => {
@@ -129,8 +135,8 @@ mod tests {
     use super::*;
 
     fn generic(path: &str, body: &str) -> Any {
-        let mut value = vec![1 << 3 | 2, 1, b'x'];
-        for (field, text) in [(2u8, path), (3, body)] {
+        let mut value = Vec::new();
+        for (field, text) in [(1u8, "runtimeoptions.v1.Options"), (2, path), (3, body)] {
             value.extend([field << 3 | 2, u8::try_from(text.len()).unwrap()]);
             value.extend(text.as_bytes());
         }
@@ -172,6 +178,13 @@ mod tests {
         assert!(RuntimeOptions::from_any(Some(&any)).unwrap().systemd_cgroup);
         let prefixed = Any { type_url: format!("type.googleapis.com/{RUNC}"), ..any };
         assert!(RuntimeOptions::from_any(Some(&prefixed)).unwrap().systemd_cgroup);
+    }
+
+    #[test]
+    fn options_that_say_that_they_are_anothers_are_refused() {
+        let value = [&[1u8 << 3 | 2, 6][..], b"others"].concat();
+        let any = Any { type_url: GENERIC.into(), value, ..Default::default() };
+        assert!(RuntimeOptions::from_any(Some(&any)).unwrap_err().to_string().contains("others"));
     }
 
     #[test]

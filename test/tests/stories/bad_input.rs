@@ -186,6 +186,51 @@ fn a_config_without_a_command() {
 }
 
 #[test]
+fn a_config_that_this_host_cannot_fulfil() {
+    let containerd = MockContainerd::start();
+    let fails = |change: fn(&mut serde_json::Value), words: &[&str]| {
+        create_fails(&containerd, containerd.task(guests::HELLO).configure(change), words);
+    };
+    fails(
+        |config| config["linux"]["sysctl"] = json!({ "net.nope": "1" }),
+        &["sysctl net.nope", "/proc/sys/net/nope: no such file or directory"],
+    );
+    fails(
+        |config| config["hooks"] = json!({ "createRuntime": [{ "path": "/nope/hook" }] }),
+        &["hook /nope/hook: no such file or directory"],
+    );
+    fails(
+        |config| config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" }),
+        &["the seccomp filter forbids"],
+    );
+    fails(|config| config["root"]["path"] = json!("/nope/root"), &["/nope/root", "No such file"]);
+    let mount = |config: &mut serde_json::Value, mount| config["mounts"].as_array_mut().unwrap().push(mount);
+    let task = containerd.task(guests::HELLO).configure(|config| {
+        mount(config, json!({ "destination": "/m", "type": "nofs", "source": "x" }));
+    });
+    create_fails(&containerd, task, &["mounting \"x\" on /m", "no such device"]);
+    let task = containerd.task(guests::HELLO).configure(|config| {
+        let options = ["rbind"];
+        mount(
+            config,
+            json!({ "destination": "/app.wasm", "type": "bind", "source": "/", "options": options }),
+        );
+    });
+    create_fails(&containerd, task, &["on /app.wasm: not a directory"]);
+}
+
+#[test]
+fn a_config_that_asks_for_what_would_be_ignored() {
+    let containerd = MockContainerd::start();
+    for (field, value) in [("cwd", "relative"), ("selinuxLabel", "system_u:system_r:container_t:s0")] {
+        let task = containerd.task(guests::HELLO).configure(|config| config["process"][field] = json!(value));
+        create_fails(&containerd, task, &["config.json", field, value]);
+    }
+    let task = containerd.task(guests::HELLO).args(&["a\0b"]);
+    create_fails(&containerd, task, &["process.args", "NUL"]);
+}
+
+#[test]
 fn runtime_options_of_an_unknown_type() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::HELLO).options("example.com/weather.v1.Options", b"rain".to_vec());

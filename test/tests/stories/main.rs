@@ -32,5 +32,6 @@ mod signal {
     pub(crate) const INT: u32 = 2;
     pub(crate) const QUIT: u32 = 3;
     pub(crate) const KILL: u32 = 9;
+    pub(crate) const SEGV: u32 = 11;
     pub(crate) const TERM: u32 = 15;
 }

@@ -90,9 +90,7 @@ pub enum ModuleError {
         exports: String,
     },
     /// The function asked for cannot be called without arguments.
-    #[error(
-        "function {name:?} takes {params} WebAssembly arguments, an entrypoint can take none ({exports})"
-    )]
+    #[error("function {name:?} takes arguments ({params}), an entrypoint can take none ({exports})")]
     TakesArguments {
         /// The name.
         name: String,

@@ -14,7 +14,7 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use sha2::{Digest, Sha256};
 
 use super::layers::Image;
-use super::{Content, MAX_DOCUMENT, ensure_size, in_time};
+use super::{Content, MAX_DOCUMENT, ensure_size, in_time, in_words};
 use crate::entrypoint::Entrypoint;
 use crate::modules::{Candidate, Digests, Module};
 
@@ -67,12 +67,14 @@ impl Content {
         let (labels, view) = (Default::default(), (snapshotter.clone(), key.clone()));
         let view = ViewSnapshotRequest { snapshotter: view.0, key: view.1, parent, labels };
         let view = self.request(view);
-        let view = in_time(async { Ok(snapshots.view(view).await?) }).await;
+        let view = in_time(async { snapshots.view(view).await.map_err(in_words) }).await;
         let mounts =
             view.with_context(|| format!("it is not unpacked by {snapshotter}"))?.into_inner().mounts;
         let found = open_entrypoint(&mounts, &process(config)?);
         let remove = self.request(RemoveSnapshotRequest { snapshotter, key });
-        in_time(async { Ok(snapshots.remove(remove).await?) }).await.context("removing the view of it")?;
+        in_time(async { snapshots.remove(remove).await.map_err(in_words) })
+            .await
+            .context("removing the view of it")?;
         found
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,8 +28,17 @@ pub(super) struct Compiles {
 
 #[derive(Debug, Default)]
 struct State {
-    running: HashMap<Key, watch::Receiver<Option<Done>>>,
+    running: HashMap<Key, Running>,
     refused: HashMap<Key, String>,
+}
+
+/// A compile that is under way.
+#[derive(Debug, Clone)]
+pub(super) struct Running {
+    /// Since when.
+    pub(super) begun: Instant,
+    /// How it ends, when it does.
+    pub(super) done: watch::Receiver<Option<Done>>,
 }
 
 /// How a compile ended.
@@ -66,13 +75,14 @@ impl Compiles {
     }
 
     /// The compile of this module, which is begun if it is not under way. It goes on if nobody waits.
-    pub(super) fn of(self: &Arc<Self>, key: Key, module: Module) -> watch::Receiver<Option<Done>> {
+    pub(super) fn of(self: &Arc<Self>, key: Key, module: Module) -> Running {
         let mut state = self.state();
         if let Some(running) = state.running.get(&key) {
             return running.clone();
         }
-        let (sender, receiver) = watch::channel(None);
-        state.running.insert(key, receiver.clone());
+        let (sender, done) = watch::channel(None);
+        let running = Running { begun: Instant::now(), done };
+        state.running.insert(key, running.clone());
         let compiles = self.clone();
         tokio::spawn(async move {
             let name = module.name.clone();
@@ -86,7 +96,7 @@ impl Compiles {
             compiles.ended(key, &done);
             sender.send_replace(Some(done));
         });
-        receiver
+        running
     }
 
     fn ended(&self, key: Key, done: &Done) {

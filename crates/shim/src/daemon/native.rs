@@ -137,7 +137,9 @@ impl NativeCode {
             Policy::Wait => Duration::from_secs(options.compile_wait.unwrap_or(self.settings.compile_wait)),
             Policy::Require => self.settings.patience(),
         };
-        let Ok(ended) = tokio::time::timeout(wait, compile.wait_for(Option::is_some)).await else {
+        // From the first who asked: the others need not wait as long again.
+        let left = wait.saturating_sub(compile.begun.elapsed());
+        let Ok(ended) = tokio::time::timeout(left, compile.done.wait_for(Option::is_some)).await else {
             return nothing("it is still being compiled");
         };
         if let Some(Err(why)) = &*ended.context("the compile died")? {

@@ -90,6 +90,7 @@ impl Zygote {
                 None => break,
             }
         }
-        anyhow::bail!("the engine process died while it made the process")
+        let words = self.last_words().map(|words| format!(": {words}")).unwrap_or_default();
+        anyhow::bail!("the engine process died while it made the process{words}")
     }
 }

@@ -19,9 +19,9 @@ use crate::failure::Failure;
 pub(super) fn make(config: &Config) -> Result<()> {
     let Some(process) = config.spec.process() else { return Ok(()) };
     let named = || format!("the working directory {}", process.cwd().display());
-    let Some((root, rest)) = place(config, process.cwd()) else { return Ok(()) };
-    let root = rustix::fs::open(&root, DIRECTORY, Mode::empty());
-    let root = root.with_context(|| format!("opening the root filesystem for {}", named()))?;
+    let Some((place, rest)) = place(config, process.cwd()) else { return Ok(()) };
+    let root = rustix::fs::open(&place, DIRECTORY, Mode::empty());
+    let root = root.with_context(|| format!("opening the root filesystem {}", place.display()))?;
     make_below(&root, &rest).with_context(named)
 }
 

@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::Stdio;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -27,7 +28,11 @@ pub(super) struct Zygote {
     reaper: Reaper,
     files: Rlimit,
     running: Mutex<Option<Running>>,
+    last_words: LastWords,
 }
+
+/// What an engine wrote last, so that its end can be explained to whoever waits for it.
+type LastWords = Arc<std::sync::Mutex<Option<String>>>;
 
 #[derive(Debug)]
 struct Running {
@@ -53,7 +58,7 @@ impl Life {
 impl Zygote {
     /// The zygote and its children may have as many files open as `files` says.
     pub(super) fn new(engine: Engine, reaper: Reaper, files: Rlimit) -> Self {
-        Self { engine, reaper, files, running: Mutex::new(None) }
+        Self { engine, reaper, files, running: Mutex::new(None), last_words: LastWords::default() }
     }
 
     /// Starts it, if it does not run, so that the first request need not wait.
@@ -78,6 +83,11 @@ impl Zygote {
         let running = self.ensure(&mut slot)?;
         running.channel.send(request, fds).await.context("asking the engine")?;
         Ok(running.life.clone())
+    }
+
+    /// What the engine wrote last, if it wrote anything.
+    pub(super) fn last_words(&self) -> Option<String> {
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn ensure<'a>(&self, slot: &'a mut Option<Running>) -> Result<&'a Running> {
@@ -111,7 +121,7 @@ impl Zygote {
             // What a container may open is its configuration's or containerd's to say, not ours.
             let _ = prlimit(Some(pid), Resource::Nofile, self.files);
         }
-        log_lines(errors.into());
+        log_lines(errors.into(), self.last_words.clone());
 
         let (over, life) = watch::channel(false);
         let exit = self.reaper.watch(i32::try_from(child.id()).context("the engine's pid")?);
@@ -126,10 +136,11 @@ impl Zygote {
 }
 
 /// Logs what the engine writes to its standard error, on a thread, since nothing must ever wait for it.
-fn log_lines(pipe: OwnedFd) {
+fn log_lines(pipe: OwnedFd, last_words: LastWords) {
     std::thread::spawn(move || {
         for line in BufReader::new(std::fs::File::from(pipe)).lines().map_while(Result::ok) {
             log::warn!("engine: {line}");
+            *last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
         }
     });
 }
