@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 BUILD_PARTS := clang libseccomp protoc
 TEST_PARTS := containerd runc docker cni iptables busybox hosttools
+MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
 INSTALLED := $(DESTDIR)$(PREFIX)
 
 ifdef WASMEDGE_DIR
@@ -14,12 +15,15 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test bench peer check install uninstall dist clean
+.PHONY: help parts test-parts build hello test test-matrix bench peer check install uninstall dist clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo "variables: ROWS (of bench: hello,exec,…), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
+	@echo "variables: ROWS (of test-matrix: dist test-parts ## run a core set of the stories on each version of containerd and Docker (as root)
+	@parts/fetch $(MATRIX_PARTS) && test/matrix
+
+bench: hello,exec,…), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
 
 parts: build/.rust ## fetch what the build needs into build/parts
 	@parts/fetch $(BUILD_PARTS)

@@ -13,8 +13,22 @@ pub fn repository() -> &'static Path {
 }
 
 /// A file of a third-party part, such as `runc/bin/runc`. Panics with what to do if it is not there.
+///
+/// Of containerd and Docker there are several: `WITH_CONTAINERD=containerd-1.7` and `WITH_DOCKER=docker-26` put that part
+/// in the place of the usual one.
 pub fn part(file: &str) -> PathBuf {
-    existing(repository().join("build/parts").join(file), "make parts")
+    let (name, rest) = file.split_once('/').unwrap_or((file, ""));
+    let chosen = match name {
+        "containerd" => chosen_containerd(),
+        "docker" => std::env::var("WITH_DOCKER").unwrap_or_else(|_| name.to_owned()),
+        _ => name.to_owned(),
+    };
+    existing(repository().join("build/parts").join(chosen).join(rest), "make test-parts")
+}
+
+/// The part that containerd comes from.
+pub(crate) fn chosen_containerd() -> String {
+    std::env::var("WITH_CONTAINERD").unwrap_or_else(|_| "containerd".to_owned())
 }
 
 /// A file of the product, such as `bin/wasmedge-engine`: as staged in the repository, or as installed below the

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::parts::chosen_containerd;
 use crate::{Cell, part, repository};
 
 /// Plugins that no story uses and that look outside of the cell's directory or take time.
@@ -22,15 +23,27 @@ pub(super) fn plain() -> String {
 
 /// containerd with CRI; the runtime handler is the one that users are told to write.
 pub(super) fn cri() -> String {
-    let handler = fs::read_to_string(repository().join("deploy/containerd.toml")).unwrap();
+    let (snippet, settings) = match is_1_7() {
+        true => ("deploy/containerd-1.7.toml", CRI_SETTINGS_1_7),
+        false => ("deploy/containerd.toml", CRI_SETTINGS),
+    };
+    let handler = fs::read_to_string(repository().join(snippet)).unwrap();
     let handler = handler.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
-    format!("{}\n{CRI_SETTINGS}\n{handler}\n", base(UNUSED))
+    // The CRI plugin of 1.7 does not load without NRI's.
+    let unused =
+        if is_1_7() { UNUSED.replace(r#""io.containerd.nri.v1.nri","#, "") } else { UNUSED.to_owned() };
+    format!("{}\n{settings}\n{handler}\n", base(&unused))
         .replace("@cni@", &part("cni/bin").display().to_string())
 }
 
+fn is_1_7() -> bool {
+    chosen_containerd() == "containerd-1.7"
+}
+
 fn base(disabled: &str) -> String {
+    let version = if is_1_7() { 2 } else { 3 };
     format!(
-        r#"version = 3
+        r#"version = {version}
 root = "@cell@/root"
 state = "@cell@/state"
 temp = "@cell@/temp"
@@ -40,6 +53,17 @@ disabled_plugins = [{disabled}]
 "#
     )
 }
+
+const CRI_SETTINGS_1_7: &str = r#"
+[plugins."io.containerd.grpc.v1.cri"]
+  disable_tcp_service = true
+  sandbox_image = "docker.io/library/pause:1"
+  netns_mounts_under_state_dir = true
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "@cni@"
+    conf_dir = "@cell@/net.d"
+"#;
 
 const CRI_SETTINGS: &str = r#"
 [plugins."io.containerd.cri.v1.images".pinned_images]
