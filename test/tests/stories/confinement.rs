@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, guests};
+use wasmedge_shim_tests::{DEADLINE, Limit, MockContainerd, Task, guests, has_cgroup_version_2, part};
 
 use crate::signal;
 
@@ -96,14 +96,17 @@ fn a_guests_process_is_in_namespaces_and_cgroups_of_its_own() {
     }
     let cgroups = process_file(&containerd, &task, "cgroup");
     let own = format!("/{}/{}", containerd.cell().name(), task.id());
-    for controller in ["memory", "pids", "devices", "cpu", "freezer"] {
+    // Version 2 has one line, without a controller's name.
+    let controllers = match has_cgroup_version_2() {
+        false => &["memory", "pids", "devices", "cpu", "freezer"][..],
+        true => &[""],
+    };
+    for controller in controllers {
         let line =
-            cgroups.lines().find(|line| line.split(':').nth(1).unwrap().split(',').any(|c| c == controller));
+            cgroups.lines().find(|line| line.split(':').nth(1).unwrap().split(',').any(|c| c == *controller));
         assert!(line.unwrap().ends_with(&own), "{controller}: {cgroups}");
     }
-    let limit = fs::read_to_string(format!("/sys/fs/cgroup/memory{own}/memory.limit_in_bytes")).unwrap();
-    assert_eq!(limit.trim(), (128 << 20).to_string());
-    assert_eq!(fs::read_to_string(format!("/sys/fs/cgroup/pids{own}/pids.max")).unwrap().trim(), "32");
+    assert_eq!((Limit::Memory.of(&own), Limit::Pids.of(&own)), (128 << 20, 32));
     task.kill(signal::TERM).unwrap();
     task.finish();
 }
@@ -177,4 +180,17 @@ fn a_guest_over_its_memory_limit_is_killed_alone() {
     other.stdout().wait_for("sleeping", DEADLINE);
     other.kill(signal::TERM).unwrap();
     assert_eq!(other.finish(), 143);
+}
+
+#[test]
+fn a_device_file_in_an_image_opens_no_device() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["cat", "/disk"]);
+    let disk = task.bundle().join("rootfs/disk").display().to_string();
+    let busybox = part("busybox/bin/busybox").display().to_string();
+    containerd.cell().run(&[&busybox, "mknod", &disk, "b", "7", "0"]).success();
+    let task = task.create().start();
+    assert_eq!(task.finish(), 1);
+    let said = task.stderr().so_far();
+    assert!(said.contains("not permitted"), "{said}");
 }
