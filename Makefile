@@ -3,6 +3,8 @@
 PREFIX ?= /usr/local
 BUILD_PARTS := clang libseccomp protoc
 TEST_PARTS := containerd runc docker cni iptables busybox hosttools
+IN_NODE := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
+NODE_TESTS ?= --skip ahead_of_time
 INSTALLED := $(DESTDIR)$(PREFIX)
 
 ifdef WASMEDGE_DIR
@@ -14,7 +16,7 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test bench check install uninstall dist clean
+.PHONY: help parts test-parts build hello test test-node bench check install uninstall dist clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
@@ -37,6 +39,10 @@ hello: build ## run a hello module in a private containerd (as root)
 test: dist test-parts ## run all tests, on private real daemons (as root)
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test stories
+
+test-node: dist test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
+	@parts/fetch qemu node
+	$(IN_NODE) cargo test -p wasmedge-shim-tests --no-fail-fast --test node --test stories -- $(NODE_TESTS)
 
 bench: build test-parts ## measure speed and memory beside runc, for the README (as root)
 	cargo bench -p wasmedge-shim-tests
