@@ -4,6 +4,8 @@ PREFIX ?= /usr/local
 BUILD_PARTS := clang libseccomp protoc
 TEST_PARTS := containerd runc docker cni iptables busybox hosttools
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
+IN_NODE := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
+NODE_TESTS ?= --skip ahead_of_time
 INSTALLED := $(DESTDIR)$(PREFIX)
 
 ifdef WASMEDGE_DIR
@@ -15,7 +17,7 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test test-matrix bench peer check install uninstall dist clean
+.PHONY: help parts test-parts build hello test test-matrix test-node bench peer check install uninstall dist clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
@@ -41,6 +43,10 @@ hello: build ## run a hello module in a private containerd (as root)
 test: dist test-parts ## run all tests, on private real daemons (as root)
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test stories
+
+test-node: dist test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
+	@parts/fetch qemu node
+	$(IN_NODE) cargo test -p wasmedge-shim-tests --no-fail-fast --test node --test stories -- $(NODE_TESTS)
 
 bench: build test-parts peer ## measure speed and memory beside runc and a runwasi shim, for the README (as root)
 	ROWS="$(ROWS)" cargo bench -p wasmedge-shim-tests --bench figures

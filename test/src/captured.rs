@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::here;
+
 /// The output of something that still runs. Clones see the same output.
 #[derive(Debug, Clone, Default)]
 pub struct Captured(Arc<(Mutex<State>, Condvar)>);
@@ -89,7 +91,7 @@ impl Captured {
     }
 
     fn wait(&self, deadline: Duration, is_enough: impl Fn(&State) -> bool) -> bool {
-        let end = Instant::now() + deadline;
+        let end = Instant::now() + here(deadline);
         let (mutex, changed) = &*self.0;
         let mut state = mutex.lock().unwrap();
         while !is_enough(&state) {

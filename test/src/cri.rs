@@ -18,7 +18,7 @@ use tonic::{Response, Status};
 
 pub use pod::{Pod, PodContainer};
 
-use crate::{Containerd, DEADLINE};
+use crate::{Containerd, DEADLINE, here};
 
 /// A connection to a containerd's CRI.
 pub struct Cri<'a> {
@@ -36,7 +36,7 @@ impl<'a> Cri<'a> {
             let socket = socket.clone();
             async move { UnixStream::connect(socket).await.map(TokioIo::new) }
         });
-        let endpoint = Endpoint::from_static("http://containerd").timeout(DEADLINE);
+        let endpoint = Endpoint::from_static("http://containerd").timeout(here(DEADLINE));
         let channel = runtime.block_on(endpoint.connect_with_connector(connect)).unwrap();
         Self { containerd, runtime, client: RefCell::new(RuntimeServiceClient::new(channel)) }
     }
@@ -86,7 +86,7 @@ impl<'a> Cri<'a> {
     ) -> Result<A, Status> {
         let client = self.client.borrow().clone();
         self.runtime.block_on(async {
-            let answer = tokio::time::timeout(DEADLINE + Duration::from_secs(5), call(client)).await;
+            let answer = tokio::time::timeout(here(DEADLINE) + Duration::from_secs(5), call(client)).await;
             answer.expect("CRI answers in time").map(Response::into_inner)
         })
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use crate::here;
+
 /// A finished command.
 #[derive(Debug)]
 pub struct Finished {
@@ -95,6 +97,7 @@ pub fn finish(command: &mut Command, deadline: Duration) -> Finished {
 
 /// Waits for a child without reaping it.
 pub(crate) fn ended_within(child: &Child, deadline: Duration) -> bool {
+    let deadline = here(deadline);
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).unwrap();
     let timeout = Timespec { tv_sec: deadline.as_secs() as i64, tv_nsec: deadline.subsec_nanos().into() };
     rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout))).unwrap() > 0

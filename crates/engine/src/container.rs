@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod causes;
+mod devices;
 mod doubts;
 mod entrypoint;
 mod executor;
@@ -56,7 +57,10 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
             // Exec asks libcontainer's state, which nobody updates when the daemon starts the container.
             container.set_status(ContainerStatus::Running).save()?;
             let pid = container.pid().map(|pid| pid.as_raw());
-            pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))
+            let pid = pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))?;
+            let filtered = spec.as_ref().map_or(Ok(()), |spec| devices::restrict(pid, spec));
+            filtered.map_err(|error| LibcontainerError::Other(format!("filtering its devices: {error}")))?;
+            Ok(pid)
         });
         made.map_err(|failure| explained(failure, spec.as_ref(), &create.bundle))
     })

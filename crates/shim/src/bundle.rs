@@ -107,8 +107,13 @@ impl Bundle {
 
     /// The container's cgroup as far as the bundle tells it; an unreadable configuration has none.
     pub(crate) fn cgroup(&self) -> Option<Cgroup> {
-        let systemd = self.state_root().join("systemd").exists();
+        let systemd = self.has_scope();
         self.config().ok().map(|config| config.cgroup(systemd))
+    }
+
+    /// Whether systemd manages the container's cgroup.
+    pub(crate) fn has_scope(&self) -> bool {
+        self.state_root().join("systemd").exists()
     }
 }
 
@@ -135,6 +140,14 @@ impl Config {
     pub(crate) fn root(&self) -> PathBuf {
         let path = self.spec.root().as_ref().map_or(Path::new("rootfs"), |root| root.path());
         self.bundle.dir.join(path)
+    }
+
+    /// Whether the cgroup's path is one of systemd's, `slice:prefix:name`. Docker writes such paths where systemd is its
+    /// driver (the default with version 2), and says so to runc alone.
+    pub(crate) fn names_a_scope(&self) -> bool {
+        let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
+        let parts: Vec<_> = path.and_then(|path| path.to_str()).unwrap_or_default().split(':').collect();
+        matches!(parts[..], [slice, _, name] if slice.ends_with(".slice") && !slice.contains('/') && !name.is_empty())
     }
 
     /// The directories in which the kernel meters and limits the container.
@@ -186,6 +199,19 @@ mod tests {
             assert!(Bundle::new("/b", id).is_err(), "{id:?}");
         }
         assert!(Bundle::new("/b", "0a_B-c.d").is_ok());
+    }
+
+    #[test]
+    fn a_scope_is_told_from_a_directory_by_its_name() {
+        let names_a_scope = |path: &str| {
+            let (_dir, bundle) =
+                bundle(&format!(r#"{{"ociVersion":"1.2.0","linux":{{"cgroupsPath":"{path}"}}}}"#));
+            bundle.config().unwrap().names_a_scope()
+        };
+        assert!(names_a_scope("system.slice:docker:c1") && names_a_scope("a-b.slice:cri-containerd:c1"));
+        for path in ["/docker/c1", "c1", ":youki:c1", "a:b:c", "/a.slice:b:c", "a.slice:b:", "a.slice:b"] {
+            assert!(!names_a_scope(path), "{path}");
+        }
     }
 
     #[test]

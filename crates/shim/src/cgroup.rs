@@ -14,6 +14,11 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// How long the kernel may take to stop the processes of a cgroup.
 const FREEZING: Duration = Duration::from_secs(2);
 
+/// Whether systemd manages this machine's version 2 cgroups, see sd_booted(3).
+pub(crate) fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir() && Path::new(ROOT).join("cgroup.controllers").exists()
+}
+
 /// Where a container's cgroup is, whether it exists or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cgroup {

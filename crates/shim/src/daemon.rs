@@ -25,6 +25,7 @@ mod reaper;
 mod request;
 mod rootfs;
 mod rpc;
+mod scope;
 mod start;
 mod stats;
 mod stats_v1;

@@ -14,14 +14,14 @@ use crate::cgroup::Cgroup;
 
 /// One file of a cgroup, and what is to be in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Setting {
+pub(crate) struct Setting {
     controller: &'static str,
     file: String,
     value: String,
 }
 
-/// Writes all that is asked for. Fails at the first that the kernel refuses, or that cannot be changed.
-pub(crate) fn update(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
+/// Writes all that is asked for; what was written. Fails at the first that the kernel refuses, or that cannot be changed.
+pub(crate) fn update(cgroup: &Cgroup, resources: &LinuxResources) -> Result<Vec<Setting>> {
     let unsupported = [
         ("network", resources.network().is_some()),
         ("rdma", resources.rdma().as_ref().is_some_and(|all| !all.is_empty())),
@@ -37,7 +37,20 @@ pub(crate) fn update(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> 
     if let Some(pids) = resources.pids().as_ref().map(|pids| pids.limit()).filter(|limit| *limit != 0) {
         settings.push(set("pids", "pids.max", if pids < 0 { "max".to_owned() } else { pids.to_string() }));
     }
-    settings.iter().try_for_each(|setting| setting.write(cgroup))
+    settings.iter().try_for_each(|setting| setting.write(cgroup))?;
+    Ok(settings)
+}
+
+/// Writes what libcontainer leaves out when it makes a version 2 cgroup: that no swap is allowed, which its zero does not
+/// say.
+pub(crate) fn complete(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
+    let memory = resources.memory().filter(|memory| memory.limit().is_some_and(|limit| limit > 0));
+    match (cgroup, memory) {
+        (Cgroup::V2(_), Some(memory)) if memory.swap() == memory.limit() => {
+            set("memory", "memory.swap.max", "0".to_owned()).write(cgroup)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn v1(cgroup: &Cgroup, resources: &LinuxResources) -> Result<Vec<Setting>> {
@@ -92,6 +105,11 @@ fn v2(cgroup: &Cgroup, resources: &LinuxResources) -> Result<Vec<Setting>> {
     if let Some(memory) = resources.memory() {
         let amount = |bytes: i64| if bytes < 0 { "max".to_owned() } else { bytes.to_string() };
         let limit = memory.limit().filter(|limit| *limit != 0);
+        if let (Some(limit @ 1..), Some(true)) = (limit, memory.check_before_update()) {
+            // Version 1 refuses by itself; version 2 would kill.
+            let used = number(cgroup, "memory", "memory.current").unwrap_or(0);
+            ensure!(used <= limit, "setting memory.max to {limit} (in use are {used})");
+        }
         settings.extend(given("memory", "memory.max", limit.map(amount)));
         settings.extend(given("memory", "memory.low", memory.reservation().map(|n| n.to_string())));
         if let Some(swap) = memory.swap().filter(|swap| *swap != 0) {
@@ -155,6 +173,24 @@ fn cpuset(cpu: &LinuxCpu) -> Vec<Setting> {
 }
 
 impl Setting {
+    /// What systemd calls it, as `NAME=VALUE` (systemd.resource-control(5)); nothing for what systemd does not know.
+    pub(crate) fn properties(&self) -> Vec<String> {
+        let value = if self.value == "max" { "infinity" } else { &self.value };
+        let name = match self.file.as_str() {
+            "memory.max" => "MemoryMax",
+            "memory.low" => "MemoryLow",
+            "memory.swap.max" => "MemorySwapMax",
+            "pids.max" => "TasksMax",
+            "cpu.weight" => "CPUWeight",
+            "cpuset.cpus" => "AllowedCPUs",
+            "cpuset.mems" => "AllowedMemoryNodes",
+            "io.weight" => "IOWeight",
+            "cpu.max" => return quota_property(value),
+            _ => return Vec::new(),
+        };
+        vec![format!("{name}={value}")]
+    }
+
     fn write(&self, cgroup: &Cgroup) -> Result<()> {
         let Self { controller, file, value } = self;
         let dir = cgroup
@@ -162,10 +198,23 @@ impl Setting {
             .with_context(|| format!("this machine has no {controller} controller"))?;
         match fs::write(dir.join(file), value) {
             // A kernel that does not account for swap has no file for it.
-            Err(error) if error.kind() == ErrorKind::NotFound && file.contains("memsw") => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound && is_of_swap(file) => Ok(()),
             written => written.with_context(|| format!("setting {file} to {value}{}", usage(dir, file))),
         }
     }
+}
+
+/// systemd counts in hundredths of a percent of one processor, and an empty quota is none.
+fn quota_property(value: &str) -> Vec<String> {
+    let (quota, period) = value.split_once(' ').unwrap_or((value, "100000"));
+    let share = quota.parse::<u64>().ok().zip(period.parse::<u64>().ok().filter(|period| *period > 0));
+    let share = share.map(|(quota, period)| quota * 10_000 / period);
+    let share = share.map(|share| format!("{}.{:02}%", share / 100, share % 100)).unwrap_or_default();
+    vec![format!("CPUQuota={share}"), format!("CPUQuotaPeriodSec={period}us")]
+}
+
+fn is_of_swap(file: &str) -> bool {
+    file.contains("memsw") || file == "memory.swap.max"
 }
 
 /// What makes a memory limit too small.
@@ -243,6 +292,31 @@ mod tests {
         );
         let outside = resources(r#"{"unified":{"../memory.max":"9"}}"#);
         assert!(v2(&cgroup, &outside).is_err());
+    }
+
+    #[test]
+    fn a_container_that_may_not_swap_is_told_so_in_version_2() {
+        let dir = tempfile::tempdir().unwrap();
+        let cgroup = Cgroup::V2(dir.path().to_owned());
+        let written = || fs::read_to_string(dir.path().join("memory.swap.max")).ok();
+        complete(&cgroup, &resources(r#"{"memory":{"limit":200,"swap":400}}"#)).unwrap();
+        complete(&cgroup, &resources(r#"{"memory":{"limit":-1,"swap":-1}}"#)).unwrap();
+        assert_eq!(written(), None);
+        complete(&cgroup, &resources(r#"{"memory":{"limit":200,"swap":200}}"#)).unwrap();
+        assert_eq!(written().as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn systemd_has_other_names_for_version_2s_files() {
+        let wanted = resources(
+            r#"{"memory":{"limit":200,"swap":-1},"cpu":{"quota":12500},"unified":{"memory.high":"9"}}"#,
+        );
+        let settings = v2(&Cgroup::V2("/nonexistent".into()), &wanted).unwrap();
+        let properties: Vec<_> = settings.iter().flat_map(Setting::properties).collect();
+        let expected =
+            ["MemoryMax=200", "MemorySwapMax=infinity", "CPUQuota=12.50%", "CPUQuotaPeriodSec=100000us"];
+        assert_eq!(properties, expected);
+        assert_eq!(set("cpu", "cpu.max", "max 100000".to_owned()).properties()[0], "CPUQuota=");
     }
 
     #[test]

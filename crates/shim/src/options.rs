@@ -19,9 +19,9 @@ const RUNC: &str = "containerd.runc.v1.Options";
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RuntimeOptions {
-    /// Whether systemd manages the cgroups. Default: no.
+    /// Whether systemd manages the cgroups. Default: as the container's cgroup path says, see [`crate::bundle`].
     #[serde(rename = "SystemdCgroup")]
-    pub(crate) systemd_cgroup: bool,
+    pub(crate) systemd_cgroup: Option<bool>,
     /// Whether each pod gets a daemon of its own. Default: no.
     #[serde(rename = "DaemonPerPod")]
     pub(crate) daemon_per_pod: bool,
@@ -44,7 +44,7 @@ pub(crate) struct RuntimeOptions {
 impl Default for RuntimeOptions {
     fn default() -> Self {
         Self {
-            systemd_cgroup: false,
+            systemd_cgroup: None,
             daemon_per_pod: false,
             module_size_limit: 512 << 20,
             compile: None,
@@ -66,7 +66,7 @@ impl RuntimeOptions {
             RUNC => {
                 let runc =
                     oci::Options::parse_from_bytes(&any.value).context("reading the runtime options")?;
-                Ok(Self { systemd_cgroup: runc.systemd_cgroup, ..Self::default() })
+                Ok(Self { systemd_cgroup: Some(runc.systemd_cgroup), ..Self::default() })
             }
             _ => bail!(
                 "runtime options of type {:?} are not supported; supported are {GENERIC} and {RUNC}",
@@ -155,7 +155,7 @@ mod tests {
         let any =
             generic("", "TypeUrl = 'x'\nSystemdCgroup = true\nModuleSizeLimit = 1000\nCompile = 'off'\n");
         let options = RuntimeOptions::from_any(Some(&any)).unwrap();
-        assert!(options.systemd_cgroup && !options.daemon_per_pod);
+        assert_eq!((options.systemd_cgroup, options.daemon_per_pod), (Some(true), false));
         assert_eq!(options.module_size_limit, 1000);
         assert_eq!((options.compile, options.compile_wait), (Some(Policy::Off), None));
     }
@@ -175,9 +175,9 @@ mod tests {
     fn runcs_options_are_understood() {
         let runc = oci::Options { systemd_cgroup: true, binary_name: "crun".into(), ..Default::default() };
         let any = Any { type_url: RUNC.into(), value: runc.write_to_bytes().unwrap(), ..Default::default() };
-        assert!(RuntimeOptions::from_any(Some(&any)).unwrap().systemd_cgroup);
+        assert_eq!(RuntimeOptions::from_any(Some(&any)).unwrap().systemd_cgroup, Some(true));
         let prefixed = Any { type_url: format!("type.googleapis.com/{RUNC}"), ..any };
-        assert!(RuntimeOptions::from_any(Some(&prefixed)).unwrap().systemd_cgroup);
+        assert_eq!(RuntimeOptions::from_any(Some(&prefixed)).unwrap().systemd_cgroup, Some(true));
     }
 
     #[test]

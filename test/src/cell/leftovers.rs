@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Cell;
-use crate::eventually;
+use crate::{eventually, here};
 
 /// What Docker mounts when a container first uses the host's network, and keeps.
 const DOCKERS_OWN: &str = "/run/docker/netns/default";
@@ -20,7 +20,7 @@ impl Cell {
     /// which would stay a while for the next container, is asked to leave.
     #[track_caller]
     pub fn expect_nothing_left(&self, also: &[PathBuf], deadline: Duration) {
-        let end = Instant::now() + deadline;
+        let end = Instant::now() + here(deadline);
         eventually("looking for leftovers", deadline * 2, || {
             self.dismiss_idle_daemons();
             let left = self.leftovers(also);
@@ -128,7 +128,7 @@ fn cgroups_named(name: &OsStr) -> Vec<PathBuf> {
 /// tried again for a moment.
 fn remove_tree(cgroup: &Path) {
     entries(cgroup).iter().filter(|path| path.is_dir()).for_each(|path| remove_tree(path));
-    let end = Instant::now() + Duration::from_secs(2);
+    let end = Instant::now() + here(Duration::from_secs(2));
     eventually("removing a cgroup", Duration::from_secs(4), || {
         (fs::remove_dir(cgroup).is_ok() || !cgroup.exists() || Instant::now() > end).then_some(())
     });

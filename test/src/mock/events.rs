@@ -16,7 +16,7 @@ use containerd_shim_protos::shim::events::ForwardRequest;
 use containerd_shim_protos::ttrpc::{self, Server, TtrpcContext};
 use containerd_shim_protos::{Events, create_events};
 
-use crate::DEADLINE;
+use crate::{DEADLINE, here};
 
 /// One event of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl EventServer {
 
     #[track_caller]
     pub(super) fn expect(&self, id: &str, names: &[&str]) -> Vec<Event> {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + here(DEADLINE);
         let mut received = self.received.0.lock().unwrap();
         while received.iter().filter(|event| event.id == id).count() < names.len() {
             let left = end.saturating_duration_since(Instant::now());

@@ -7,6 +7,8 @@ use std::time::Duration;
 use containerd_shim_protos::protobuf::Message;
 use containerd_shim_protos::ttrpc::{self, Client, Code, Request};
 
+use crate::here;
+
 /// A version of the task API; the messages are the same, the service's name is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiVersion {
@@ -65,7 +67,7 @@ impl Connection {
         let request = Request {
             service: self.api.service().to_owned(),
             method: method.to_owned(),
-            timeout_nano: deadline.as_nanos() as i64,
+            timeout_nano: here(deadline).as_nanos() as i64,
             payload: request.write_to_bytes().unwrap(),
             ..Default::default()
         };

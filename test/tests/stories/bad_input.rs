@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wasmedge_shim_tests::guests::{self, Guest};
 use wasmedge_shim_tests::ttrpc::Code;
-use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder, eventually};
+use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder, eventually, here};
 
 use crate::signal;
 
@@ -20,7 +20,7 @@ fn create_fails(containerd: &MockContainerd, task: TaskBuilder<'_>, words: &[&st
     let begun = Instant::now();
     let refusal = task.try_create().err().unwrap();
     says(&refusal, words);
-    assert!(begun.elapsed() < SOON, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < here(SOON), "it took {:?}", begun.elapsed());
     containerd.cell().expect_nothing_left(&[], Duration::from_secs(2));
     assert_eq!(containerd.count_events(&id), 0, "no event tells of a task that never was");
     the_id_is_usable(containerd, &id);
@@ -78,7 +78,7 @@ fn create_or_start_fails(guest: Guest, words: &[&str]) {
         Err(refusal) => says(&refusal, words),
         Ok(task) => {
             says(&task.try_start().unwrap_err(), words);
-            assert!(begun.elapsed() < SOON, "it took {:?}", begun.elapsed());
+            assert!(begun.elapsed() < here(SOON), "it took {:?}", begun.elapsed());
             task.finish();
             assert_eq!(task.stdout().so_far(), "");
             std::fs::remove_dir_all(task.bundle()).unwrap();

@@ -3,7 +3,9 @@
 use std::fs;
 
 use serde_json::json;
-use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, guests, product};
+use wasmedge_shim_tests::{
+    DEADLINE, Limit, MockContainerd, Task, guests, has_cgroup_version_2, part, product,
+};
 
 use crate::signal;
 
@@ -96,14 +98,17 @@ fn a_guests_process_is_in_namespaces_and_cgroups_of_its_own() {
     }
     let cgroups = process_file(&containerd, &task, "cgroup");
     let own = format!("/{}/{}", containerd.cell().name(), task.id());
-    for controller in ["memory", "pids", "devices", "cpu", "freezer"] {
+    // Version 2 has one line, without a controller's name.
+    let controllers = match has_cgroup_version_2() {
+        false => &["memory", "pids", "devices", "cpu", "freezer"][..],
+        true => &[""],
+    };
+    for controller in controllers {
         let line =
-            cgroups.lines().find(|line| line.split(':').nth(1).unwrap().split(',').any(|c| c == controller));
+            cgroups.lines().find(|line| line.split(':').nth(1).unwrap().split(',').any(|c| c == *controller));
         assert!(line.unwrap().ends_with(&own), "{controller}: {cgroups}");
     }
-    let limit = fs::read_to_string(format!("/sys/fs/cgroup/memory{own}/memory.limit_in_bytes")).unwrap();
-    assert_eq!(limit.trim(), (128 << 20).to_string());
-    assert_eq!(fs::read_to_string(format!("/sys/fs/cgroup/pids{own}/pids.max")).unwrap().trim(), "32");
+    assert_eq!((Limit::Memory.of(&own), Limit::Pids.of(&own)), (128 << 20, 32));
     task.kill(signal::TERM).unwrap();
     task.finish();
 }
@@ -195,4 +200,17 @@ fn an_image_chooses_no_library_for_looking_up_names() {
     assert_eq!(task.finish(), 1);
     assert_eq!(task.stdout().so_far(), "");
     assert!(!task.bundle().join("rootfs/native-code-ran").exists());
+}
+
+#[test]
+fn a_device_file_in_an_image_opens_no_device() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["cat", "/disk"]);
+    let disk = task.bundle().join("rootfs/disk").display().to_string();
+    let busybox = part("busybox/bin/busybox").display().to_string();
+    containerd.cell().run(&[&busybox, "mknod", &disk, "b", "7", "0"]).success();
+    let task = task.create().start();
+    assert_eq!(task.finish(), 1);
+    let said = task.stderr().so_far();
+    assert!(said.contains("not permitted"), "{said}");
 }

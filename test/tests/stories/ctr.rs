@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use wasmedge_shim_tests::{Containerd, DEADLINE, Image, guests};
+use wasmedge_shim_tests::{Containerd, DEADLINE, Image, guests, has_cgroup_version_2};
 
 #[test]
 fn arguments_environment_directory_mounts_and_user() {
@@ -54,7 +54,11 @@ fn task_metrics_and_processes_are_listed() {
     let container = containerd.container(&image).args(&["spin"]).attached();
     container.stdout().wait_for("spinning", DEADLINE);
     let metrics = containerd.ctr(&["task", "metrics", container.id()]).success().stdout;
-    assert!(metrics.contains("memory.usage_in_bytes") && metrics.contains("cpuacct.usage"), "{metrics}");
+    let names = match has_cgroup_version_2() {
+        false => ["memory.usage_in_bytes", "cpuacct.usage"],
+        true => ["memory.usage ", "cpu.usage_usec"],
+    };
+    assert!(names.iter().all(|name| metrics.contains(name)), "{metrics}");
     let processes = containerd.ctr(&["task", "ps", container.id()]).success().stdout;
     assert!(processes.contains(&container.pid().to_string()), "{processes}");
     container.kill("SIGKILL");

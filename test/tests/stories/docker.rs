@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use wasmedge_shim_tests::guests::{self, Guest};
-use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually, finish, part};
+use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually, finish, here, part};
 
 const STORES: [Store; 2] = [Store::Docker, Store::Containerd];
 
@@ -155,7 +155,7 @@ fn stop_is_quick_and_kill_kills() {
         docker.follow(&name).wait_for("sleeping", DEADLINE);
         let begun = Instant::now();
         docker.docker(&[verb, &name]).success();
-        assert!(begun.elapsed() < Duration::from_secs(5), "{verb}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < here(Duration::from_secs(5)), "{verb}: {:?}", begun.elapsed());
         docker.docker(&["wait", &name]).success().printing(&format!("{code}\n"));
         assert_eq!(docker.inspect(&name)["State"]["ExitCode"], code);
         docker.remove(&name);
@@ -354,7 +354,7 @@ fn refused(docker: &Dockerd, words: &[&str], code: i32, says: &[&str]) {
         let begun = Instant::now();
         let failed: Finished = docker.run(&[&["--rm", "--name", &name], words].concat());
         failed.with_code(code).complaining(says).printing("");
-        assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < here(Duration::from_secs(10)), "it took {:?}", begun.elapsed());
     }
     assert_ne!(docker.docker(&["inspect", &name]).code(), 0, "nothing is left of {name}");
 }

@@ -2,13 +2,12 @@
 
 use serde_json::json;
 use wasmedge_shim_tests::ttrpc::Code;
-use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, guests};
+use wasmedge_shim_tests::{DEADLINE, Limit, MockContainerd, Task, guests};
 
 use crate::signal;
 
-fn limit(task: &Task<'_>, containerd: &MockContainerd, controller: &str, file: &str) -> String {
-    let path = format!("/sys/fs/cgroup/{controller}/{}/{}/{file}", containerd.cell().name(), task.id());
-    std::fs::read_to_string(path).unwrap().trim().to_owned()
+fn limit(task: &Task<'_>, containerd: &MockContainerd, limit: Limit) -> u64 {
+    limit.of(&format!("{}/{}", containerd.cell().name(), task.id()))
 }
 
 #[test]
@@ -16,19 +15,19 @@ fn limits_change_while_a_guest_runs() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
     task.stdout().wait_for("sleeping", DEADLINE);
-    let bytes = 64 << 20;
+    let bytes: u64 = 64 << 20;
     task.update(&json!({
         "memory": { "limit": bytes, "swap": bytes },
         "cpu": { "shares": 512, "quota": 50000, "period": 100_000 },
         "pids": { "limit": 7 },
     }))
     .unwrap();
-    assert_eq!(limit(&task, &containerd, "memory", "memory.limit_in_bytes"), bytes.to_string());
-    assert_eq!(limit(&task, &containerd, "cpu", "cpu.shares"), "512");
-    assert_eq!(limit(&task, &containerd, "cpu", "cpu.cfs_quota_us"), "50000");
-    assert_eq!(limit(&task, &containerd, "pids", "pids.max"), "7");
-    let refusal = task.update(&json!({ "memory": { "limit": 4096 } })).unwrap_err();
-    assert!(refusal.message.contains("memory.limit_in_bytes"), "{refusal}");
+    assert_eq!(limit(&task, &containerd, Limit::Memory), bytes);
+    assert_eq!(limit(&task, &containerd, Limit::CpuQuota), 50000);
+    assert_eq!(limit(&task, &containerd, Limit::Pids), 7);
+    let refusal =
+        task.update(&json!({ "memory": { "limit": 4096, "checkBeforeUpdate": true } })).unwrap_err();
+    assert!(refusal.message.contains(Limit::Memory.file()), "{refusal}");
     let refusal = task.update(&json!({ "network": { "classID": 1 } })).unwrap_err();
     assert!(refusal.message.contains("network"), "{refusal}");
     task.kill(signal::KILL).unwrap();

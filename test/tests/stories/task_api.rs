@@ -4,7 +4,7 @@ use wasmedge_shim_tests::protobuf::Message;
 use wasmedge_shim_tests::ttrpc::Code;
 use wasmedge_shim_tests::{
     ApiVersion, BootstrapParams, BootstrapResult, DEADLINE, MockContainerd, Refusal, Task, api, cgroups,
-    finish, guests, product,
+    cgroups_v2, finish, guests, has_cgroup_version_2, product,
 };
 
 use crate::signal;
@@ -115,11 +115,21 @@ fn pids_and_statistics_are_those_of_the_container() {
     task.stdout().wait_for("allocated", DEADLINE);
     assert_eq!(task.pids(), [task.pid()]);
     let (kind, bytes) = task.stats();
-    assert_eq!(kind, "io.containerd.cgroups.v1.Metrics", "this machine has cgroup v1");
-    let metrics = cgroups::metrics::Metrics::parse_from_bytes(&bytes).unwrap();
-    assert!(metrics.memory.usage.usage > 20 << 20, "{:?}", metrics.memory);
-    assert!(metrics.cpu.usage.total > 1_000_000, "{:?}", metrics.cpu);
-    assert_eq!(metrics.pids.current, 1);
+    let (memory, nanoseconds, pids) = match has_cgroup_version_2() {
+        false => {
+            assert_eq!(kind, "io.containerd.cgroups.v1.Metrics");
+            let metrics = cgroups::metrics::Metrics::parse_from_bytes(&bytes).unwrap();
+            (metrics.memory.usage.usage, metrics.cpu.usage.total, metrics.pids.current)
+        }
+        true => {
+            assert_eq!(kind, "io.containerd.cgroups.v2.Metrics");
+            let metrics = cgroups_v2::metrics::Metrics::parse_from_bytes(&bytes).unwrap();
+            (metrics.memory.usage, metrics.cpu.usage_usec * 1000, metrics.pids.current)
+        }
+    };
+    assert!(memory > 20 << 20, "{memory}");
+    assert!(nanoseconds > 1_000_000, "{nanoseconds}");
+    assert_eq!(pids, 1);
     task.kill_all(signal::TERM).unwrap();
     assert_eq!(task.finish(), 143);
 }

@@ -20,10 +20,10 @@ use super::strays::Strays;
 use super::wiring::Wiring;
 use super::{Daemon, logging, rootfs, working_directory};
 use crate::bundle::Bundle;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{self, Cgroup};
 use crate::failure::{Failure, OrFail, Result};
 use crate::options::RuntimeOptions;
-use crate::remains;
+use crate::{limits, remains};
 
 /// What containerd asks for.
 #[derive(Debug)]
@@ -100,8 +100,10 @@ impl Daemon {
         let options = RuntimeOptions::from_any(request.options.as_ref()).or_invalid()?;
         let bundle = container.bundle();
         let config = bundle.config().or_invalid()?;
-        let cgroup = config.cgroup(options.systemd_cgroup);
-        bundle.prepare(options.systemd_cgroup)?;
+        let systemd_cgroup =
+            options.systemd_cgroup.unwrap_or_else(|| config.names_a_scope() && cgroup::has_systemd());
+        let cgroup = config.cgroup(systemd_cgroup);
+        bundle.prepare(systemd_cgroup)?;
         rootfs::mount(bundle, request.mounts).await?;
         working_directory::make(&config).or_invalid()?;
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
@@ -112,7 +114,7 @@ impl Daemon {
             id: container.id().to_owned(),
             bundle: bundle.dir().to_owned(),
             state: bundle.state_root(),
-            systemd_cgroup: options.systemd_cgroup,
+            systemd_cgroup,
             layer: layer.as_ref().map(|layer| layer.digest.clone()),
             native: native.asked(),
             module_size_limit: options.module_size_limit,
@@ -123,6 +125,10 @@ impl Daemon {
             Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: native.artifact() };
         let asking = self.ask_for_container(asked, enclosed, trail).await;
         let (pid, replies, mode) = asking.map_err(|failure| witness.explain(failure))?;
+        let resources = config.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+        resources
+            .map_or(Ok(()), |resources| limits::complete(&cgroup, resources))
+            .context("limiting the container")?;
         native.settle(container.id(), &container.first, mode);
         wiring.connect(&container.first, config.spec.process().as_ref()).await?;
         let layer = layer.map(|layer| layer.digest);

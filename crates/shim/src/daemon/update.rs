@@ -9,6 +9,8 @@ use oci_spec::runtime::LinuxResources;
 use super::Daemon;
 use super::container::Container;
 use super::lifecycle::Phase;
+use super::scope;
+use crate::cgroup::Cgroup;
 use crate::failure::{Failure, OrFail, Result};
 use crate::limits;
 
@@ -23,7 +25,14 @@ impl Daemon {
             serde_json::from_slice(&any.value).context("reading the resources").or_invalid()?;
         let cgroup = container.made()?.cgroup.clone();
         // The kernel takes its time to free what is above a new memory limit.
-        let updated = tokio::task::spawn_blocking(move || limits::update(&cgroup, &resources)).await;
-        Ok(updated.context("a worker thread died")?.context("updating the container's limits")?)
+        let place = cgroup.clone();
+        let updated = tokio::task::spawn_blocking(move || limits::update(&place, &resources)).await;
+        let settings = updated.context("a worker thread died")?.context("updating the container's limits")?;
+        if let (Cgroup::V2(dir), true) = (&cgroup, container.bundle().has_scope()) {
+            scope::tell(dir, &settings, &self.reaper)
+                .await
+                .context("telling systemd the container's limits")?;
+        }
+        Ok(())
     }
 }
