@@ -35,7 +35,10 @@ fn seen_by_a_client(beds: &[Bed]) -> Vec<Row> {
     let times = in_turns(&clients, RUNS, run);
     let row = |what, pick: fn(&(Duration, Duration, Duration)) -> Duration| {
         let figures = times.iter().map(|times| Figure::of_times(&times.iter().map(pick).collect::<Vec<_>>()));
-        clients.iter().zip(figures).fold(Row::less(what, "ms"), |row, ((bed, _), figure)| row.figure(bed.contender, figure))
+        clients
+            .iter()
+            .zip(figures)
+            .fold(Row::less(what, "ms"), |row, ((bed, _), figure)| row.figure(bed.contender, figure))
     };
     vec![
         row("containerd: create", |times| times.0),

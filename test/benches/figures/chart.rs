@@ -19,7 +19,8 @@ const COLOURS: [(Contender, &str); 3] =
 
 /// An SVG, for a light or a dark page.
 pub(crate) fn draw(rows: &[Row]) -> String {
-    let rows: Vec<_> = rows.iter().filter(|row| row.best().is_some_and(|(who, _)| row.advantage(who).is_some())).collect();
+    let rows: Vec<_> =
+        rows.iter().filter(|row| row.best().is_some_and(|(who, _)| row.advantage(who).is_some())).collect();
     let height = TOP + rows.len() as f64 * GROUP + 12.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -44,7 +45,9 @@ fn legend(svg: &mut String) {
 }
 
 fn scale(svg: &mut String, height: f64) {
-    for (value, label) in [(0.01, "1/100"), (0.1, "1/10"), (0.5, "1/2"), (1.0, "runc"), (2.0, "2"), (10.0, "10")] {
+    for (value, label) in
+        [(0.01, "1/100"), (0.1, "1/10"), (0.5, "1/2"), (1.0, "runc"), (2.0, "2"), (10.0, "10")]
+    {
         let (x, colour) = (place(value), if value == 1.0 { "#444444" } else { "#dddddd" });
         let _ = writeln!(svg, "<path d=\"M{x:.1} {TOP}V{:.1}\" stroke=\"{colour}\"/>", height - 8.0);
         text(svg, x, TOP - 6.0, "middle", label);
@@ -86,5 +89,8 @@ fn rectangle_sized(svg: &mut String, [x, y, width, height]: [f64; 4], colour: &s
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
     let words = words.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#222222\">{words}</text>");
+    let _ = writeln!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#222222\">{words}</text>"
+    );
 }

@@ -9,8 +9,8 @@ use containerd_client::services::v1::container::Runtime as RuntimeName;
 use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::tasks_client::TasksClient;
 use containerd_client::services::v1::{
-    Container, CreateContainerRequest, CreateTaskRequest, DeleteContainerRequest, DeleteTaskRequest, KillRequest,
-    StartRequest, WaitRequest,
+    Container, CreateContainerRequest, CreateTaskRequest, DeleteContainerRequest, DeleteTaskRequest,
+    KillRequest, StartRequest, WaitRequest,
 };
 use containerd_client::tonic::Request;
 use containerd_client::tonic::transport::Channel;
@@ -91,7 +91,8 @@ impl Client {
             options: vec!["rbind".to_owned(), "rw".to_owned()],
             ..Default::default()
         };
-        let create = CreateTaskRequest { container_id: id.clone(), rootfs: vec![rootfs], ..Default::default() };
+        let create =
+            CreateTaskRequest { container_id: id.clone(), rootfs: vec![rootfs], ..Default::default() };
         let begun = Instant::now();
         tasks.create(self.request(create)).await.unwrap();
         let creating = begun.elapsed();
@@ -127,9 +128,7 @@ impl Client {
     }
 
     fn spec(&self, id: &str) -> String {
-        let mount = |to: &str, kind: &str, options: &[&str]| {
-            json!({ "destination": to, "type": kind, "source": kind, "options": options })
-        };
+        let mount = |to: &str, kind: &str, options: &[&str]| json!({ "destination": to, "type": kind, "source": kind, "options": options });
         let namespaces = ["pid", "ipc", "uts", "mount", "network"].map(|kind| json!({ "type": kind }));
         let capabilities = json!(["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
         json!({

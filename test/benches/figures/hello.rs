@@ -13,7 +13,8 @@ use crate::row::{Aim, Figure, Row, in_turns};
 const HELLO: &str = "hello from wasm\n";
 
 pub(crate) fn by_ctr(beds: &[Bed]) -> Vec<Row> {
-    let times = in_turns(beds, 50, |bed| timed(|| drop(bed.run(Program::Hello, &[]).success().printing(HELLO))));
+    let times =
+        in_turns(beds, 50, |bed| timed(|| drop(bed.run(Program::Hello, &[]).success().printing(HELLO))));
     let row = Row::less("ctr run --rm hello", "ms").aim(Aim::OfRunc(0.35));
     let figures = beds.iter().zip(times).map(|(bed, times)| (bed.contender, Figure::of_times(&times)));
     vec![figures.fold(row, |row, (contender, figure)| row.figure(contender, figure))]
@@ -38,7 +39,8 @@ pub(crate) fn by_docker(_beds: &[Bed]) -> Vec<Row> {
     in_turns(&images, 1, run);
     let times = in_turns(&images, 20, run);
     let row = Row::less("docker run --rm hello", "ms").aim(Aim::OfRunc(1.0));
-    let figures = images.iter().zip(times).map(|((contender, _), times)| (*contender, Figure::of_times(&times)));
+    let figures =
+        images.iter().zip(times).map(|((contender, _), times)| (*contender, Figure::of_times(&times)));
     vec![figures.fold(row, |row, (contender, figure)| row.figure(contender, figure))]
 }
 

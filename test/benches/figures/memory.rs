@@ -14,7 +14,8 @@ const COUNTS: [usize; 3] = [30, 100, 300];
 const MANY: usize = 1000;
 
 pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
-    let row = |count| Row::less(format!("memory per idle container, of {count}"), "MiB").aim(Aim::AtMost(2.0));
+    let row =
+        |count| Row::less(format!("memory per idle container, of {count}"), "MiB").aim(Aim::AtMost(2.0));
     let mut rows = COUNTS.map(row).to_vec();
     for bed in beds {
         for (row, taken) in rows.iter_mut().zip(per_container(bed)) {
@@ -52,7 +53,10 @@ fn per_container(bed: &Bed) -> Vec<f64> {
 fn verb(beds: &[Bed]) -> Row {
     let row = Row::less("executed verb, largest resident", "MiB").aim(Aim::AtMost(6.0));
     beds.iter().fold(row, |row, bed| {
-        let shim = format!("containerd-shim-{}", bed.contender.runtime()["io.containerd.".len()..].replace('.', "-"));
+        let shim = format!(
+            "containerd-shim-{}",
+            bed.contender.runtime()["io.containerd.".len()..].replace('.', "-")
+        );
         let said = bed.inside(&[crate::load::VERB, "resident", &shim, "-v"]).stdout;
         row.figure(bed.contender, Figure::once(said.trim().parse::<f64>().unwrap() / 1024.0))
     })
@@ -71,7 +75,7 @@ fn of_the_shim(bed: &Bed) -> Vec<Row> {
         let late = resident_and_private(bed);
         client.kill(&task).await;
         let row = |(what, [resident, private]): &(&str, [f64; 2]), when: &str| {
-            Row::less(format!("{what}, private{when}"), "MiB")
+            Row::less(format!("{what}, private and written to{when}"), "MiB")
                 .figure(bed.contender, Figure::once(*private))
                 .note(format!("{what}{when}: {resident:.1} MiB resident"))
         };
@@ -82,11 +86,12 @@ fn of_the_shim(bed: &Bed) -> Vec<Row> {
 
 fn resident_and_private(bed: &Bed) -> Vec<(&'static str, [f64; 2])> {
     let cell = bed.containerd.cell();
-    let shown = [("daemon", "containerd-shim-wasmedge-v1"), ("zygote", "zygote"), ("a container", "app.wasm")];
+    let shown =
+        [("daemon", "containerd-shim-wasmedge-v1"), ("zygote", "zygote"), ("a container", "app.wasm")];
     let of = |text: &str| {
         let pid = cell.processes_named(text)[0];
         let rollup = cell.outside(format!("/proc/{pid}/smaps_rollup"));
-        let private = field(&rollup, "Private_Dirty:") + field(&rollup, "Private_Clean:");
+        let private = field(&rollup, "Private_Dirty:");
         [field(&rollup, "Rss:"), private].map(|kib| kib / 1024.0)
     };
     shown.map(|(what, text)| (what, of(text))).to_vec()

@@ -15,7 +15,8 @@ const AIM: Aim = Aim::SpeedOfRunc(0.9);
 pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
     let mut rows = Vec::new();
     for connections in ["1", "50"] {
-        let what = format!("HTTP, hyper, {connections} connection{}", if connections == "1" { "" } else { "s" });
+        let what =
+            format!("HTTP, hyper, {connections} connection{}", if connections == "1" { "" } else { "s" });
         let load = [VERB, "http", "127.0.0.1:8080", connections, SECONDS];
         let said = measure(beds, Program::Http, &[], &load);
         rows.push(row(beds, &said, "rate", Row::more(what.clone(), "/s").aim(AIM)));

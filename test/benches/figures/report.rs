@@ -20,7 +20,7 @@ impl Report {
     /// An empty one, of all rows or of some. Prints the table's head.
     pub(crate) fn new(whole: bool) -> Self {
         let names = Contender::ALL.map(|contender| format!("{:>11}", contender.name())).join(" ");
-        println!("{:50} {:>8} {names}   aim", "", "");
+        println!("{:56} {:>7} {names}   aim", "", "");
         Self { rows: Vec::new(), whole }
     }
 
@@ -57,7 +57,10 @@ impl Report {
 fn line(row: &Row) -> String {
     let figures = Contender::ALL.map(|contender| match row.of(contender) {
         Some(figure) if figure.runs > 1 => {
-            format!("{:>11}", format!("{} ±{}", short(figure.median), short((figure.high - figure.low) / 2.0)))
+            format!(
+                "{:>11}",
+                format!("{} ±{}", short(figure.median), short((figure.high - figure.low) / 2.0))
+            )
         }
         Some(figure) => format!("{:>11}", short(figure.median)),
         None => format!("{:>11}", "—"),
@@ -68,8 +71,10 @@ fn line(row: &Row) -> String {
         Some(false) => format!("MISSED: {}", row.aim_in_words()),
     };
     let ratio = row.best().and_then(|(who, _)| row.advantage(who));
-    let ratio = ratio.map(|ratio| format!(" ({} times runc)", short(if row.better == Better::Less { 1.0 / ratio } else { ratio })));
-    format!("{:50} {:>8} {}   {verdict}{}", row.what, row.unit, figures.join(" "), ratio.unwrap_or_default())
+    let ratio = ratio.map(|ratio| {
+        format!(" ({} times runc)", short(if row.better == Better::Less { 1.0 / ratio } else { ratio }))
+    });
+    format!("{:56} {:>7} {}   {verdict}{}", row.what, row.unit, figures.join(" "), ratio.unwrap_or_default())
 }
 
 /// Three digits that matter.

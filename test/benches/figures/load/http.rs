@@ -25,7 +25,8 @@ pub(super) fn load(address: &str, connections: usize, seconds: f64) {
     let begun = Instant::now();
     connections.iter_mut().for_each(Connection::ask);
     let mut times = Vec::new();
-    let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
+    let mut events =
+        [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
     let patience = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
     while begun.elapsed().as_secs_f64() < seconds {
         let count = epoll::wait(&poll, &mut events[..], Some(&patience)).unwrap();
