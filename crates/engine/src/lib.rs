@@ -8,6 +8,7 @@ pub mod compile;
 pub mod container;
 pub mod diagnosis;
 pub mod guest;
+pub mod interest;
 pub mod module;
 pub mod native_stack;
 pub mod pack;
