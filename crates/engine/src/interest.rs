@@ -145,7 +145,9 @@ mod tests {
             let fd = fd.as_raw_fd().to_string();
             let mut lines = lines.filter(|words| words.first() == Some(&"tfd:") && words[1] == fd);
             // Errors and hang-ups are always reported.
-            lines.next().map(|words| u32::from_str_radix(words[3], 16).unwrap() as c_int & (EPOLLIN | EPOLLOUT))
+            lines
+                .next()
+                .map(|words| u32::from_str_radix(words[3], 16).unwrap() as c_int & (EPOLLIN | EPOLLOUT))
         }
 
         fn settle(&self) {

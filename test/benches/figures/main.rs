@@ -37,8 +37,11 @@ use contender::Contender;
 use report::Report;
 use row::Row;
 
+/// Takes the figures of some rows.
+type Measure = fn(&[Bed]) -> Vec<Row>;
+
 /// What is measured, by the name that `ROWS` knows it by; in order of value.
-const ROWS: [(&str, fn(&[Bed]) -> Vec<Row>); 13] = [
+const ROWS: [(&str, Measure); 13] = [
     ("hello", hello::by_ctr),
     ("calls", calls::create_and_start),
     ("docker", hello::by_docker),
