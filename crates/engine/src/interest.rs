@@ -1,9 +1,9 @@
 //! An interest: what a poll waits for on one descriptor. It is told to the kernel only where it has changed.
 //!
 //! For each `poll_oneoff` WasmEdge tells the kernel every interest twice (reading, then reading and writing), though
-//! a server's are the same from one poll to the next: of the 18 system calls that a request cost a hyper server, 8
-//! were these, and they grow with the connections. So changes are kept here until the next wait, and by then most have
-//! been taken back.
+//! a server's are the same from one poll to the next: of the 11 system calls that a request cost a hyper server, 4
+//! were these, and each further open connection added two to a poll. So changes are kept here until the next wait, and
+//! by then most have been taken back.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -40,7 +40,7 @@ fn per_container(bed: &Bed) -> Vec<f64> {
             while tasks.len() <= count {
                 tasks.push(client.start(client.declare().await).await);
             }
-            taken.push(before.saturating_sub(available_kib()) as f64 / 1024.0 / count as f64);
+            taken.push(taken_since(before) / count as f64);
         }
         for task in &tasks {
             client.kill(task).await;
@@ -106,4 +106,12 @@ fn field(file: &Path, name: &str) -> f64 {
 
 pub(crate) fn available_kib() -> u64 {
     field(Path::new("/proc/meminfo"), "MemAvailable:") as u64
+}
+
+/// How many MiB less there are than before. More would say that others on the machine gave up memory meanwhile, and then
+/// there is no figure.
+pub(crate) fn taken_since(before: u64) -> f64 {
+    let now = available_kib();
+    assert!(now < before, "MemAvailable rose from {before} to {now} KiB: the machine is too busy");
+    (before - now) as f64 / 1024.0
 }

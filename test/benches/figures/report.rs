@@ -77,7 +77,7 @@ fn line(row: &Row) -> String {
         Some(true) => format!("reached: {}", row.aim_in_words()),
         Some(false) => format!("MISSED: {}", row.aim_in_words()),
     };
-    let ratio = row.best().and_then(|(who, _)| row.advantage(who));
+    let ratio = row.ours().and_then(|(who, _)| row.advantage(who));
     let ratio = ratio.map(|ratio| {
         format!(" ({} times runc)", short(if row.better == Better::Less { 1.0 / ratio } else { ratio }))
     });

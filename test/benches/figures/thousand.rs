@@ -9,7 +9,7 @@ use wasmedge_shim_tests::part;
 use crate::bed::Bed;
 use crate::client::{Client, driver};
 use crate::contender::Contender;
-use crate::memory::available_kib;
+use crate::memory::{available_kib, taken_since};
 use crate::program::Program;
 use crate::row::{Figure, Row};
 
@@ -42,7 +42,7 @@ fn run(bed: &Bed) -> [f64; 4] {
             tasks.push(client.start(client.declare().await).await);
         }
         let running = begun.elapsed().as_secs_f64();
-        let memory = before.saturating_sub(available_kib()) as f64 / 1024.0 / SERVERS as f64;
+        let memory = taken_since(before) / SERVERS as f64;
         let answers = tasks.iter().take_while(|task| answers(bed, task.pid)).count();
         assert_eq!(answers, SERVERS, "every server answers");
         let begun = Instant::now();
