@@ -11,7 +11,8 @@ fn main() {
     // WasmEdge shall use the `operator new` of src/stack_limit.rs, and the `sigaction` of src/native_stack.rs.
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Znwm");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=sigaction");
-    // And the `epoll_wait` of src/restart.rs.
+    // And the `epoll_wait` of src/restart.rs, the `epoll_ctl` of src/interest.rs.
+    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_ctl");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_wait");
 
     // An installed WasmEdge is used where it is.

@@ -9,6 +9,7 @@ pub mod compile;
 pub mod container;
 pub mod diagnosis;
 pub mod guest;
+pub mod interest;
 pub mod module;
 pub mod name_service;
 pub mod native_stack;

@@ -6,7 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-/// libc's `epoll_wait`, for everything in this process, but never ended by a signal.
+use crate::interest;
+
+/// libc's `epoll_wait`, for everything in this process, but never ended by a signal, and after what has changed was told.
 #[unsafe(no_mangle)]
 extern "C" fn epoll_wait(
     epoll: libc::c_int,
@@ -14,6 +16,7 @@ extern "C" fn epoll_wait(
     most: libc::c_int,
     timeout: libc::c_int,
 ) -> libc::c_int {
+    interest::settle(epoll);
     let begun = Instant::now();
     let mut left = timeout;
     loop {

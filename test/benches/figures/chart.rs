@@ -20,7 +20,7 @@ const COLOURS: [(Contender, &str); 3] =
 /// An SVG, for a light or a dark page.
 pub(crate) fn draw(rows: &[Row]) -> String {
     let rows: Vec<_> =
-        rows.iter().filter(|row| row.best().is_some_and(|(who, _)| row.advantage(who).is_some())).collect();
+        rows.iter().filter(|row| row.ours().is_some_and(|(who, _)| row.advantage(who).is_some())).collect();
     let height = TOP + rows.len() as f64 * GROUP + 12.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\

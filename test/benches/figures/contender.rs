@@ -37,11 +37,6 @@ impl Contender {
         }
     }
 
-    /// Whether it is the shim of this repository.
-    pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Interpreted | Self::Native)
-    }
-
     /// Whether it runs machine code.
     pub(crate) fn is_fast(self) -> bool {
         matches!(self, Self::Runc | Self::Native)

@@ -2,12 +2,13 @@
 
 use crate::bed::Bed;
 use crate::program::Program;
-use crate::row::{Aim, Figure, Row};
+use crate::row::{Aim, Figure, Row, in_turns};
 
 const KERNELS: [&str; 10] =
     ["sha256", "deflate", "sort", "map", "json", "regex", "parse", "nbody", "matrix", "sieve"];
-/// Machine code is quick enough to be run often.
-const ROUNDS: &str = "7";
+/// Machine code is quick enough to be run often, in turns; the interpreters are not.
+const TURNS: usize = 5;
+const ROUNDS: &str = "3";
 const AIM: Aim = Aim::SpeedOfRunc(0.9);
 
 pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
@@ -22,21 +23,28 @@ pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
 }
 
 fn row(beds: &[Bed], kernel: &str) -> Row {
-    let mut expected = None;
-    beds.iter().fold(Row::less(format!("kernel {kernel}"), "ms"), |row, bed| {
-        let rounds = if bed.contender.is_fast() { ROUNDS } else { "1" };
+    let (fast, slow): (Vec<_>, Vec<_>) = beds.iter().partition(|bed| bed.contender.is_fast());
+    let mut result: Option<String> = None;
+    let mut run = |bed: &Bed, rounds: &str| {
         let said = bed.run(Program::Work, &["kernel", kernel, rounds]).success().stdout;
-        let (results, times) = said.lines().map(result_and_time).unzip::<_, _, Vec<_>, Vec<_>>();
-        for result in results {
+        let times = said.lines().map(result_and_time).map(|(own, time)| {
             assert_eq!(
-                *expected.get_or_insert(result.clone()),
-                result,
+                *result.get_or_insert_with(|| own.clone()),
+                own,
                 "{kernel} by {}",
                 bed.contender.name()
             );
-        }
-        row.figure(bed.contender, Figure::of(times))
-    })
+            time
+        });
+        times.collect::<Vec<_>>()
+    };
+    let quick = in_turns(&fast, TURNS, |bed| run(bed, ROUNDS));
+    let long = in_turns(&slow, 1, |bed| run(bed, "1"));
+    let row = Row::less(format!("kernel {kernel}"), "ms");
+    fast.iter()
+        .chain(&slow)
+        .zip(quick.into_iter().chain(long))
+        .fold(row, |row, (bed, times)| row.figure(bed.contender, Figure::of(times.concat())))
 }
 
 /// A line of the program's: its name and result, which must be the same everywhere, and milliseconds.

@@ -10,7 +10,7 @@ use crate::contender::Contender;
 use crate::program::Program;
 use crate::row::{Aim, Figure, Row, in_turns};
 
-const HELLO: &str = "hello from wasm\n";
+pub(crate) const HELLO: &str = "hello from wasm\n";
 
 pub(crate) fn by_ctr(beds: &[Bed]) -> Vec<Row> {
     let times =

@@ -1,8 +1,8 @@
 //! The figures: what this shim costs and does, beside runc with native builds of the same sources and beside a stock
 //! shim of runwasi (`crates/runwasi`), in one run.
 //!
-//! The machine's speed changes from minute to minute, so runs are interleaved and the ratios are what counts. A run that
-//! fails, or prints something else than the other contenders' runs, ends the benchmark.
+//! The machine's speed changes from minute to minute, so runs are interleaved and the ratios are what counts. A row of
+//! which a run fails, or prints something else than the other contenders' runs, has no figures, and fails the benchmark.
 //!
 //! `ROWS=hello,exec` chooses rows. The table is printed; `build/figures/` gets the same as JSON and as a chart.
 
@@ -29,6 +29,7 @@ mod starts;
 mod thousand;
 
 use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use bed::Bed;
@@ -36,8 +37,11 @@ use contender::Contender;
 use report::Report;
 use row::Row;
 
+/// Takes the figures of some rows.
+type Measure = fn(&[Bed]) -> Vec<Row>;
+
 /// What is measured, by the name that `ROWS` knows it by; in order of value.
-const ROWS: [(&str, fn(&[Bed]) -> Vec<Row>); 13] = [
+const ROWS: [(&str, Measure); 13] = [
     ("hello", hello::by_ctr),
     ("calls", calls::create_and_start),
     ("docker", hello::by_docker),
@@ -72,8 +76,12 @@ fn main() {
     for (name, measure) in ROWS {
         if wanted.is_empty() || wanted.contains(&name) {
             eprintln!("figures: {name}…");
-            measure(&beds).into_iter().for_each(|row| report.add(row));
+            match catch_unwind(AssertUnwindSafe(|| measure(&beds))) {
+                Ok(rows) => rows.into_iter().for_each(|row| report.add(row)),
+                Err(_) => report.fail(name),
+            }
         }
     }
+    drop(beds);
     report.finish(begun.elapsed());
 }

@@ -40,7 +40,7 @@ fn per_container(bed: &Bed) -> Vec<f64> {
             while tasks.len() <= count {
                 tasks.push(client.start(client.declare().await).await);
             }
-            taken.push(before.saturating_sub(available_kib()) as f64 / 1024.0 / count as f64);
+            taken.push(taken_since(before) / count as f64);
         }
         for task in &tasks {
             client.kill(task).await;
@@ -75,7 +75,7 @@ fn of_the_shim(bed: &Bed) -> Vec<Row> {
         let late = resident_and_private(bed);
         client.kill(&task).await;
         let row = |(what, [resident, private]): &(&str, [f64; 2]), when: &str| {
-            Row::less(format!("{what}, private{when}"), "MiB")
+            Row::less(format!("{what}, private and written to{when}"), "MiB")
                 .figure(bed.contender, Figure::once(*private))
                 .note(format!("{what}{when}: {resident:.1} MiB resident"))
         };
@@ -91,7 +91,7 @@ fn resident_and_private(bed: &Bed) -> Vec<(&'static str, [f64; 2])> {
     let of = |text: &str| {
         let pid = cell.processes_named(text)[0];
         let rollup = cell.outside(format!("/proc/{pid}/smaps_rollup"));
-        let private = field(&rollup, "Private_Dirty:") + field(&rollup, "Private_Clean:");
+        let private = field(&rollup, "Private_Dirty:");
         [field(&rollup, "Rss:"), private].map(|kib| kib / 1024.0)
     };
     shown.map(|(what, text)| (what, of(text))).to_vec()
@@ -106,4 +106,12 @@ fn field(file: &Path, name: &str) -> f64 {
 
 pub(crate) fn available_kib() -> u64 {
     field(Path::new("/proc/meminfo"), "MemAvailable:") as u64
+}
+
+/// How many MiB less there are than before. More would say that others on the machine gave up memory meanwhile, and then
+/// there is no figure.
+pub(crate) fn taken_since(before: u64) -> f64 {
+    let now = available_kib();
+    assert!(now < before, "MemAvailable rose from {before} to {now} KiB: the machine is too busy");
+    (before - now) as f64 / 1024.0
 }

@@ -12,11 +12,9 @@ const LARGE_MIB: usize = 64;
 /// Does all of it in that directory, and prints for each: its name, a checksum, the nanoseconds that it took.
 pub(crate) fn run(directory: &str) -> io::Result<()> {
     let directory = Path::new(directory).join("work");
-    for (name, work) in [
-        ("small", small as fn(&Path) -> io::Result<u64>),
-        ("large", large),
-        ("metadata", metadata),
-    ] {
+    for (name, work) in
+        [("small", small as fn(&Path) -> io::Result<u64>), ("large", large), ("metadata", metadata)]
+    {
         fs::create_dir(&directory)?;
         let begun = Instant::now();
         let sum = work(&directory)?;

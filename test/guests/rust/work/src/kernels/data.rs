@@ -20,12 +20,12 @@ pub(super) fn sha256() -> u64 {
     u64::from_be_bytes(digest.finalize()[..8].try_into().unwrap_or_default())
 }
 
-/// Compresses 1 MiB of words, and restores it.
+/// Compresses half a MiB of words, and restores it.
 pub(super) fn deflate() -> u64 {
     let mut noise = Noise::new();
     let words = ["wasm", "container", "engine", "shim", "guest", "module", "task", "bundle"];
     let mut text = Vec::new();
-    while text.len() < 1 << 20 {
+    while text.len() < 1 << 19 {
         text.extend(words[(noise.next() % 8) as usize].as_bytes());
         text.push(b' ' + (noise.next() % 8) as u8);
     }

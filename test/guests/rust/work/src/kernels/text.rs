@@ -35,10 +35,16 @@ pub(super) fn regex() -> u64 {
     let mut log = String::new();
     for _ in 0..8000 {
         let [a, b, c] = [noise.next() % 256, noise.next() % 256, noise.next() % 28 + 1];
-        log.push_str(&format!("2026-11-{c:02} GET /path/{a}?q={b} from 10.{a}.{b}.7 by user{a}@host{b}.example\n"));
+        log.push_str(&format!(
+            "2026-11-{c:02} GET /path/{a}?q={b} from 10.{a}.{b}.7 by user{a}@host{b}.example\n"
+        ));
     }
     let mut sum = Sum::default();
-    for pattern in [r"([0-9]+)\.([0-9]+)\.([0-9]+)\.([0-9]+)", r"([0-9]{4})-([0-9]{2})-(0[1-9]) ", r"[a-z]+[0-9]*@[a-z0-9]+\.example"] {
+    for pattern in [
+        r"([0-9]+)\.([0-9]+)\.([0-9]+)\.([0-9]+)",
+        r"([0-9]{4})-([0-9]{2})-(0[1-9]) ",
+        r"[a-z]+[0-9]*@[a-z0-9]+\.example",
+    ] {
         let Ok(pattern) = Regex::new(pattern) else { return 0 };
         let mut found = 0;
         for captures in pattern.captures_iter(&log) {
@@ -55,9 +61,16 @@ pub(super) fn parse() -> u64 {
     let mut text = String::from("1");
     for _ in 0..4000 {
         let sign = ['+', '-', '*'][(noise.next() % 3) as usize];
-        text.push_str(&format!(" {sign} ({} + {} * (3 - {}))", noise.next() % 100, noise.next() % 10, noise.next() % 9));
+        text.push_str(&format!(
+            " {sign} ({} + {} * (3 - {}))",
+            noise.next() % 100,
+            noise.next() % 10,
+            noise.next() % 9
+        ));
     }
-    (0..60).fold(0u64, |sum, _| sum.wrapping_mul(31).wrapping_add(expression(&mut text.chars().peekable()) as u64))
+    (0..60).fold(0u64, |sum, _| {
+        sum.wrapping_mul(31).wrapping_add(expression(&mut text.chars().peekable()) as u64)
+    })
 }
 
 fn expression(text: &mut Peekable<Chars<'_>>) -> i64 {
@@ -95,4 +108,3 @@ fn factor(text: &mut Peekable<Chars<'_>>) -> i64 {
     }
     value
 }
-
