@@ -8,10 +8,13 @@ fn main() {
     println!("cargo:rerun-if-env-changed=WASMEDGE_DIR");
     println!("cargo:rerun-if-env-changed=WASMEDGE_LIB_DIR");
     println!("cargo:rustc-link-arg=-Wl,--allow-shlib-undefined");
-    // WasmEdge shall use the `operator new` of src/stack_limit.rs, and the `sigaction` of src/native_stack.rs.
+    // WasmEdge shall use the `operator new` of src/stack_limit.rs, the `sigaction` of src/native_stack.rs and the
+    // unwinder of src/calling_stack.rs.
+    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Unwind_Backtrace");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Znwm");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=sigaction");
-    // And the `epoll_wait` of src/restart.rs, the `epoll_ctl` of src/interest.rs.
+    // And the `epoll_wait` of src/restart.rs, the `epoll_ctl` and `close` of src/interest.rs.
+    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=close");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_ctl");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_wait");
 

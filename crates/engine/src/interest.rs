@@ -5,9 +5,10 @@
 //! were these, and each further open connection added two to a poll. So changes are kept here until the next wait, and
 //! by then most have been taken back.
 
+use std::io::Error;
 use std::sync::{Mutex, PoisonError};
 
-use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLONESHOT, c_int, epoll_event};
+use libc::{ENOENT, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLONESHOT, c_int, epoll_event};
 
 static INTERESTS: Mutex<Interests> = Mutex::new(Interests { of: Vec::new(), changed: Vec::new() });
 
@@ -25,8 +26,7 @@ struct Interest {
     wanted: epoll_event,
 }
 
-/// libc's `epoll_ctl`, for everything in this process; a change waits for [`settle`]. An error that the kernel would
-/// have for it (the descriptor was closed) is not reported.
+/// libc's `epoll_ctl`, for everything in this process; a change waits for [`settle`].
 #[unsafe(no_mangle)]
 extern "C" fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
     let mut interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,11 +39,29 @@ extern "C" fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut e
     if operation == EPOLL_CTL_MOD && interests.change(epoll, fd, wanted) {
         return 0;
     }
-    let done = tell(epoll, operation, fd, event);
-    if done == 0 && operation == EPOLL_CTL_ADD {
+    let mut done = tell(epoll, operation, fd, event);
+    let mut is_new = operation == EPOLL_CTL_ADD;
+    if done != 0 && operation == EPOLL_CTL_MOD && Error::last_os_error().raw_os_error() == Some(ENOENT) {
+        // WasmEdge takes a descriptor for the one that had its number before and was closed.
+        done = tell(epoll, EPOLL_CTL_ADD, fd, event);
+        is_new = true;
+    }
+    if done == 0 && is_new {
         interests.add(epoll, fd, wanted);
     }
     done
+}
+
+/// libc's `close`, for everything in this process: the kernel forgets what a closed descriptor was waited for.
+#[unsafe(no_mangle)]
+extern "C" fn close(fd: c_int) -> c_int {
+    let mut interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = usize::try_from(fd).ok().and_then(|index| interests.of.get_mut(index)) {
+        *known = None;
+    }
+    drop(interests);
+    // SAFETY: the argument is the caller's, who keeps the contract of close(2).
+    unsafe { libc::syscall(libc::SYS_close, fd) as c_int }
 }
 
 /// Tells the kernel what has changed in an epoll instance, before it is waited for.
@@ -177,14 +195,32 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_with_a_closed_ones_number_is_another() {
+        let (epoll, (reader, writer)) = (Epoll::new(), pipe().unwrap());
+        epoll.control(EPOLL_CTL_ADD, &reader, EPOLLIN);
+        let number = reader.as_raw_fd();
+        let (other, _writer) = pipe().unwrap();
+        close(std::os::fd::IntoRawFd::into_raw_fd(reader));
+        // SAFETY: the number is free, and belongs to the new descriptor alone.
+        let reused =
+            unsafe { OwnedFd::from_raw_fd(libc::fcntl(other.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number)) };
+        assert_eq!(reused.as_raw_fd(), number);
+        assert_eq!(epoll.control(EPOLL_CTL_MOD, &reused, EPOLLIN), 0);
+        epoll.settle();
+        assert_eq!(epoll.told(&reused), Some(EPOLLIN));
+        drop(writer);
+    }
+
+    #[test]
     fn a_removed_descriptor_is_gone_at_once_and_unknown_ones_are_refused() {
         let (epoll, (reader, writer)) = (Epoll::new(), pipe().unwrap());
         epoll.control(EPOLL_CTL_ADD, &reader, EPOLLIN);
         epoll.control(EPOLL_CTL_MOD, &reader, EPOLLOUT);
         assert_eq!(epoll.control(EPOLL_CTL_DEL, &reader, 0), 0);
         assert_eq!(epoll.told(&reader), None);
-        assert_eq!(epoll.control(EPOLL_CTL_MOD, &reader, EPOLLIN), -1);
-        assert_eq!(epoll.control(EPOLL_CTL_MOD, &writer, EPOLLIN), -1);
+        let closed = std::os::fd::IntoRawFd::into_raw_fd(writer);
+        close(closed);
+        assert_eq!(epoll.control(EPOLL_CTL_MOD, &closed, EPOLLIN), -1);
         epoll.settle();
     }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use wasmedge_shim_tests::{Cell, Containerd, DEADLINE, Finished, Image, finish, guests, part};
 
@@ -25,13 +26,26 @@ fn an_unpatched_hyper_server_answers() {
     let image = containerd.import(&Image::classic(guests::HTTP));
     let server = containerd.container(&image).flags(HOST).attached();
     server.stdout().wait_for("listening on 0.0.0.0:8080", DEADLINE);
-    for _ in 0..20 {
+    // Connections that stay open, one that comes and goes between: descriptors get numbers that others had.
+    let mut idle = Vec::new();
+    for round in 0..40 {
+        if round % 4 == 0 {
+            let mut nc = containerd.cell().command(part("busybox/bin/busybox"));
+            idle.push(nc.args(["nc", "127.0.0.1", "8080"]).stdin(Stdio::piped()).spawn().unwrap());
+        }
+        if round % 8 == 7 {
+            drop(idle[round / 8].stdin.take());
+        }
         let answer =
             busybox(containerd.cell(), &["wget", "-q", "-O", "-", "http://127.0.0.1:8080/some/path"]);
         answer.success().printing("hello from wasm, you asked for /some/path\n");
     }
     server.kill("SIGTERM");
     assert_eq!(server.wait(), 143);
+    for mut nc in idle {
+        drop(nc.stdin.take());
+        nc.wait().unwrap();
+    }
 }
 
 #[test]
