@@ -10,6 +10,7 @@ mod devices;
 mod doubts;
 mod entrypoint;
 mod executor;
+mod loopback;
 mod preopens;
 mod signals;
 
@@ -60,6 +61,8 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
             let pid = pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))?;
             let filtered = spec.as_ref().map_or(Ok(()), |spec| devices::restrict(pid, spec));
             filtered.map_err(|error| LibcontainerError::Other(format!("filtering its devices: {error}")))?;
+            let lo = spec.as_ref().map_or(Ok(()), |spec| loopback::bring_up(pid, spec));
+            lo.map_err(|error| LibcontainerError::Other(format!("bringing up its loopback: {error}")))?;
             Ok(pid)
         });
         made.map_err(|failure| explained(failure, spec.as_ref(), &create.bundle))

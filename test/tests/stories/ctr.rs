@@ -33,6 +33,19 @@ fn arguments_environment_directory_mounts_and_user() {
 }
 
 #[test]
+fn a_network_of_ones_own_has_its_loopback_as_under_runc() {
+    let containerd = Containerd::start();
+    let native = Image::of_files("probe-native", "/app.wasm").add(&guests::NATIVE_PROBE.path(), "/app.wasm");
+    let flags = |runtime: &str, image: &Image| {
+        let image = containerd.import(image);
+        let container = containerd.container(&image).runtime(runtime);
+        container.args(&["cat", "/sys/devices/virtual/net/lo/flags"]).run().success().stdout
+    };
+    let ours = flags("io.containerd.wasmedge.v1", &Image::classic(guests::PROBE));
+    assert_eq!((ours.as_str(), &ours), ("0x9\n", &flags("io.containerd.runc.v2", &native)));
+}
+
+#[test]
 fn exit_codes_and_signals_come_back_through_ctr() {
     let containerd = Containerd::start();
     let image = containerd.import(&Image::classic(guests::PROBE));

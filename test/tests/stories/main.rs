@@ -15,6 +15,7 @@ mod docker;
 mod engine_cli;
 mod exec;
 mod exit_codes;
+mod hooks;
 mod images;
 mod lifecycle;
 mod limits;

@@ -1,0 +1,51 @@
+//! OCI hooks: programs of the host, or of the container, that run at fixed points of a container's life.
+
+use serde_json::{Value, json};
+use wasmedge_shim_tests::{DEADLINE, MockContainerd, eventually, guests, part};
+
+/// The kinds that run on the host, in the order in which they do (runtime-spec, "Lifecycle").
+const ON_THE_HOST: [&str; 5] = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+
+#[test]
+fn hooks_run_in_their_order_and_know_the_container() {
+    let containerd = MockContainerd::start();
+    let told = containerd.cell().directory().join("told");
+    let busybox = part("busybox/bin/busybox");
+    let hook = |kind: &str| {
+        let script = format!("echo {kind} $(tr -d '\\n') >> {}", told.display());
+        json!([{ "path": busybox, "args": ["busybox", "sh", "-c", script], "env": ["PATH=/bin:/usr/bin"] }])
+    };
+    let hooks: Value = ON_THE_HOST
+        .iter()
+        .map(|kind| ((*kind).to_owned(), hook(kind)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let task = containerd.task(guests::HELLO).configure(|config| config["hooks"] = hooks);
+    let task = task.create().start();
+    let (id, pid) = (task.id().to_owned(), task.pid());
+    assert_eq!(task.finish(), 0);
+    let lines = eventually("all hooks have run", DEADLINE, || {
+        let text = std::fs::read_to_string(&told).unwrap_or_default();
+        (text.lines().count() == ON_THE_HOST.len()).then_some(text)
+    });
+    for (line, kind) in lines.lines().zip(ON_THE_HOST) {
+        let (found, state) = line.split_once(' ').unwrap();
+        let state: Value = serde_json::from_str(state).unwrap();
+        assert_eq!((found, state["id"].as_str()), (kind, Some(id.as_str())), "{lines}");
+        // Within the container's own process libcontainer tells none, which the specification leaves open.
+        if !["createContainer", "poststop"].contains(&kind) {
+            assert_eq!(state["pid"], pid, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_fails_fails_the_create_and_leaves_nothing() {
+    let containerd = MockContainerd::start();
+    let hook = json!([{ "path": part("busybox/bin/busybox"), "args": ["busybox", "sh", "-c", "exit 3"] }]);
+    let task = containerd.task(guests::HELLO);
+    let task = task.configure(|config| config["hooks"] = json!({ "createRuntime": hook }));
+    let refusal = task.try_create().err().unwrap();
+    assert!(refusal.message.contains("hook"), "{refusal}");
+    containerd.cell().expect_nothing_left(&[], DEADLINE);
+}
