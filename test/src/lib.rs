@@ -33,6 +33,6 @@ pub use finished::{Finished, finish};
 pub use image::{Image, OddImage, WASM_LAYER};
 pub use limit::{Limit, has_cgroup_version_2};
 pub use mock::{ApiVersion, Event, Exec, ExecBuilder, MockContainerd, Refusal, Task, TaskBuilder};
-pub use parts::{part, product, repository};
+pub use parts::{docker_version, part, product, repository};
 pub use patience::{DEADLINE, eventually, here};
 pub use wasmedge_test_guests as guests;

@@ -26,6 +26,12 @@ pub fn part(file: &str) -> PathBuf {
     existing(repository().join("build/parts").join(chosen).join(rest), "make test-parts")
 }
 
+/// The Docker that the stories run on; 28 is the usual one.
+pub fn docker_version() -> u32 {
+    let chosen = std::env::var("WITH_DOCKER").unwrap_or_default();
+    chosen.strip_prefix("docker-").and_then(|version| version.parse().ok()).unwrap_or(28)
+}
+
 /// The part that containerd comes from.
 pub(crate) fn chosen_containerd() -> String {
     std::env::var("WITH_CONTAINERD").unwrap_or_else(|_| "containerd".to_owned())
