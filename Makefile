@@ -2,7 +2,7 @@
 
 PREFIX ?= /usr/local
 BUILD_PARTS := clang libseccomp protoc
-TEST_PARTS := containerd runc docker cni iptables busybox hosttools
+TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
 IN_NODE := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
 NODE_TESTS ?= --skip ahead_of_time

@@ -11,8 +11,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 const RUST_GUESTS: [&str; 4] = ["hello", "probe", "http", "client"];
-/// The guest that is there as a native program too, to be compared with.
-const NATIVE_TWIN: &str = "probe";
+/// Guests that are there as native programs too, to be compared with.
+const NATIVE_TWINS: [&str; 2] = ["probe", "client"];
 
 fn main() -> Result<()> {
     let guests = Guests::locate()?;
@@ -49,8 +49,10 @@ impl Guests {
             let file = format!("{name}.wasm");
             self.write(&file, &fs::read(modules.join(&file))?)?;
         }
-        let programs = self.cargo("x86_64-unknown-linux-musl", "", &[NATIVE_TWIN])?;
-        fs::copy(programs.join(NATIVE_TWIN), self.output.join(NATIVE_TWIN))?;
+        let programs = self.cargo("x86_64-unknown-linux-musl", "", &NATIVE_TWINS)?;
+        for name in NATIVE_TWINS {
+            fs::copy(programs.join(name), self.output.join(name))?;
+        }
         Ok(())
     }
 

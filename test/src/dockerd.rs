@@ -83,8 +83,13 @@ impl Dockerd {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut docker = self.cell.command("docker");
         docker.env("DOCKER_CONFIG", part("docker/config"));
-        docker.arg(format!("--host=unix://{}/d.sock", self.cell.directory().display())).args(words);
+        docker.arg(format!("--host={}", self.host())).args(words);
         docker
+    }
+
+    /// Where it listens, as `DOCKER_HOST` names it.
+    pub fn host(&self) -> String {
+        format!("unix://{}/d.sock", self.cell.directory().display())
     }
 
     /// `docker run` with our runtime, the flags and image and what follows it.

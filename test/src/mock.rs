@@ -20,6 +20,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub struct MockContainerd {
     events: EventServer,
     api: ApiVersion,
     tasks: AtomicU32,
+    shim: Mutex<PathBuf>,
 }
 
 impl MockContainerd {
@@ -55,7 +57,20 @@ impl MockContainerd {
     pub fn speaking(api: ApiVersion) -> Self {
         let cell = Cell::new();
         let events = EventServer::start(&cell.directory().join("c.sock.ttrpc"));
-        Self { cell, events, api, tasks: AtomicU32::new(0) }
+        let shim = Mutex::new(product("bin/containerd-shim-wasmedge-v1"));
+        Self { cell, events, api, tasks: AtomicU32::new(0), shim }
+    }
+
+    /// Installs the product below the cell's directory, over what was installed there before, and uses it from now on.
+    #[track_caller]
+    pub fn install(&self) {
+        let prefix = self.cell.directory().join("prefix");
+        let from = product("bin").parent().unwrap().join(".");
+        fs::create_dir_all(&prefix).unwrap();
+        // As `make install` does it.
+        let mut copy = Command::new("cp");
+        finish(copy.args(["-r", "--remove-destination"]).arg(from).arg(&prefix), DEADLINE).success();
+        *self.shim.lock().unwrap() = prefix.join("bin/containerd-shim-wasmedge-v1");
     }
 
     /// A task whose image has this guest at `/app.wasm`, its entrypoint.
@@ -120,7 +135,7 @@ impl MockContainerd {
         let mut command = self.cell.command("env");
         command
             .arg(format!("--chdir={}", directory.display()))
-            .arg(product("bin/containerd-shim-wasmedge-v1"))
+            .arg(&*self.shim.lock().unwrap())
             .args(["-namespace", self.cell.name(), "-address"])
             .arg(&containerd)
             .args(["-publish-binary", "containerd", "-id", id, verb])

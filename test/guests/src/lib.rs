@@ -41,6 +41,8 @@ guests! {
     PROBE = "probe.wasm";
     /// [`PROBE`] as a native program, for runc.
     NATIVE_PROBE = "probe";
+    /// [`CLIENT`] as a native program.
+    NATIVE_CLIENT = "client";
     /// hyper and tokio as they are, an HTTP server on port 8080.
     HTTP = "http.wasm";
     /// An HTTP client of the standard library: `client HOST PORT PATH`.

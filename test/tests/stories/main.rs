@@ -6,6 +6,7 @@
 mod ahead_of_time;
 mod bad_input;
 mod beside_runc;
+mod compose;
 mod concurrency;
 mod confinement;
 mod cri;

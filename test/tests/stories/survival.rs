@@ -33,6 +33,32 @@ fn a_zygote_that_dies_takes_no_container_with_it_and_is_replaced() {
 }
 
 #[test]
+fn an_upgrade_leaves_running_containers_to_the_old_build_and_gives_new_ones_the_new() {
+    let containerd = MockContainerd::start();
+    let sleeping = || {
+        let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+        task.stdout().wait_for("sleeping", DEADLINE);
+        task
+    };
+    containerd.install();
+    let old = sleeping();
+    containerd.install();
+    let new = sleeping();
+    let [old_daemon, new_daemon] = [&old, &new].map(|task| task.connect().shim_pid as i32);
+    assert_ne!(old_daemon, new_daemon);
+    assert_eq!(old.run_exec("e1", &["/app.wasm", "say", "hi"]), (0, "hi\n".to_owned()));
+
+    old.kill(signal::TERM).unwrap();
+    assert_eq!(old.finish(), 143);
+    eventually("the old daemon leaves with its last container", DEADLINE, || {
+        (!containerd.cell().process_ids().contains(&old_daemon)).then_some(())
+    });
+    assert!(containerd.cell().process_ids().contains(&new_daemon));
+    new.kill(signal::TERM).unwrap();
+    assert_eq!(new.finish(), 143);
+}
+
+#[test]
 fn after_a_daemons_death_the_delete_verb_cleans_up_and_a_new_daemon_serves() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
