@@ -214,3 +214,24 @@ fn a_device_file_in_an_image_opens_no_device() {
     let said = task.stderr().so_far();
     assert!(said.contains("not permitted"), "{said}");
 }
+
+#[test]
+fn a_user_namespace_maps_the_guests_root_to_nobody_of_the_host() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).configure(|config| {
+        let mapping = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+        config["linux"]["uidMappings"] = mapping.clone();
+        config["linux"]["gidMappings"] = mapping;
+    });
+    // As containerd and Docker do it.
+    let (busybox, root) = (part("busybox/bin/busybox"), task.bundle().join("rootfs"));
+    let [busybox, root] = [busybox, root].map(|path| path.display().to_string());
+    containerd.cell().run(&[&busybox, "chown", "-R", "100000:100000", &root]).success();
+    let task = task.create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    assert_eq!(status(&containerd, &task, "Uid"), "100000 100000 100000 100000");
+    assert_eq!(task.run_exec("e1", &["/app.wasm", "say", "hi"]), (0, "hi\n".to_owned()));
+    task.kill(signal::TERM).unwrap();
+    assert_eq!(task.finish(), 143);
+}
