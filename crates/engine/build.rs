@@ -14,7 +14,10 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Znwm");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=sigaction");
     // And the `epoll_wait` of src/restart.rs, the `epoll_ctl` and `close` of src/interest.rs.
-    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=close");
+    // And what src/needless.rs takes note of.
+    for symbol in ["close", "sendmsg", "writev"] {
+        println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");
+    }
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_ctl");
     println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_wait");
 

@@ -69,6 +69,20 @@ pub(crate) fn settle(epoll: c_int) {
     INTERESTS.lock().unwrap_or_else(PoisonError::into_inner).settle(epoll);
 }
 
+/// What a wait on one descriptor in an epoll instance would be for; `None` if it is unknown.
+pub(crate) fn of(epoll: c_int, fd: c_int) -> Option<u32> {
+    let interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = interests.of.get(usize::try_from(fd).ok()?).copied().flatten();
+    known.filter(|known| known.epoll == epoll).map(|known| known.wanted.events)
+}
+
+/// All that a wait on an epoll instance would be for.
+pub(crate) fn all(epoll: c_int) -> Vec<(c_int, u32)> {
+    let interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = (0..).zip(&interests.of).filter_map(|(fd, known)| Some((fd, (*known)?)));
+    known.filter(|(_, known)| known.epoll == epoll).map(|(fd, known)| (fd, known.wanted.events)).collect()
+}
+
 impl Interests {
     fn add(&mut self, epoll: c_int, fd: c_int, event: epoll_event) {
         let Ok(index) = usize::try_from(fd) else { return };

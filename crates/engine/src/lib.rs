@@ -13,6 +13,7 @@ pub mod interest;
 pub mod module;
 pub mod name_service;
 pub mod native_stack;
+pub mod needless;
 pub mod pack;
 pub mod parent;
 pub mod restart;

@@ -6,9 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::interest;
+use crate::{interest, needless};
 
-/// libc's `epoll_wait`, for everything in this process, but never ended by a signal, and after what has changed was told.
+/// libc's `epoll_wait`, for everything in this process, but never ended by a signal, told of what has
+/// changed, and without needless events.
 #[unsafe(no_mangle)]
 extern "C" fn epoll_wait(
     epoll: libc::c_int,
@@ -17,11 +18,18 @@ extern "C" fn epoll_wait(
     timeout: libc::c_int,
 ) -> libc::c_int {
     interest::settle(epoll);
+    if timeout < 0 {
+        needless::hold(epoll);
+    }
     let begun = Instant::now();
     let mut left = timeout;
     loop {
         // SAFETY: the arguments are the caller's, who keeps the contract of epoll_wait(2).
         let count = unsafe { libc::syscall(libc::SYS_epoll_wait, epoll, events, most, left) };
+        if let Ok(count) = usize::try_from(count) {
+            // SAFETY: the kernel has written that many.
+            needless::note(epoll, unsafe { std::slice::from_raw_parts(events, count) });
+        }
         if count >= 0 || std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
             return count as libc::c_int;
         }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use wasmedge_shim_tests::{Cell, Containerd, DEADLINE, Finished, Image, finish, guests, part};
 
@@ -46,6 +47,32 @@ fn an_unpatched_hyper_server_answers() {
         drop(nc.stdin.take());
         nc.wait().unwrap();
     }
+}
+
+#[test]
+fn a_server_with_an_idle_connection_uses_no_processor() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::HTTP));
+    let server = containerd.container(&image).flags(HOST).attached();
+    server.stdout().wait_for("listening on 0.0.0.0:8080", DEADLINE);
+    let mut idle = containerd.cell().command(part("busybox/bin/busybox"));
+    let mut idle = idle.args(["nc", "127.0.0.1", "8080"]).stdin(Stdio::piped()).spawn().unwrap();
+    busybox(containerd.cell(), &["wget", "-q", "-O", "-", "http://127.0.0.1:8080/"]).success();
+    let ticks = || -> u64 {
+        let stat = containerd.cell().outside(format!("/proc/{}/stat", server.pid()));
+        let stat = fs::read_to_string(stat).unwrap();
+        // utime and stime, in ticks of 10 ms (proc_pid_stat(5)).
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(2));
+    let used = ticks() - before;
+    assert!(used < 40, "{used} ticks of the 200 that there were");
+    server.kill("SIGTERM");
+    assert_eq!(server.wait(), 143);
+    drop(idle.stdin.take());
+    idle.wait().unwrap();
 }
 
 #[test]
