@@ -62,8 +62,9 @@ impl MockContainerd {
     }
 
     /// Installs the product below the cell's directory, over what was installed there before, and uses it from now on.
+    /// The prefix.
     #[track_caller]
-    pub fn install(&self) {
+    pub fn install(&self) -> PathBuf {
         let prefix = self.cell.directory().join("prefix");
         let from = product("bin").parent().unwrap().join(".");
         fs::create_dir_all(&prefix).unwrap();
@@ -71,6 +72,7 @@ impl MockContainerd {
         let mut copy = Command::new("cp");
         finish(copy.args(["-r", "--remove-destination"]).arg(from).arg(&prefix), DEADLINE).success();
         *self.shim.lock().unwrap() = prefix.join("bin/containerd-shim-wasmedge-v1");
+        prefix
     }
 
     /// A task whose image has this guest at `/app.wasm`, its entrypoint.

@@ -231,6 +231,16 @@ fn a_config_that_asks_for_what_would_be_ignored() {
 }
 
 #[test]
+fn a_library_that_is_not_installed() {
+    let containerd = MockContainerd::start();
+    let prefix = containerd.install();
+    std::fs::remove_file(prefix.join("lib/containerd-shim-wasmedge/libwasmedge.so.0")).unwrap();
+    let refusal = containerd.task(guests::HELLO).try_create().err().unwrap();
+    says(&refusal, &["the engine", "libwasmedge.so.0"]);
+    containerd.cell().expect_nothing_left(&[], Duration::from_secs(2));
+}
+
+#[test]
 fn runtime_options_of_an_unknown_type() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::HELLO).options("example.com/weather.v1.Options", b"rain".to_vec());
