@@ -127,10 +127,7 @@ fn v2(cgroup: &Cgroup, resources: &LinuxResources) -> Result<Vec<Setting>> {
         }
     }
     if let Some(cpu) = resources.cpu() {
-        let weight = cpu.shares().filter(|shares| *shares != 0).map(|shares| {
-            // From 2..=262144 to 1..=10000, as runc converts it.
-            (1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142).to_string()
-        });
+        let weight = cpu.shares().filter(|shares| *shares != 0).map(|shares| weight_of(shares).to_string());
         settings.extend(given("cpu", "cpu.weight", weight));
         settings.extend(quota_v2(cpu, &text(cgroup, "cpu", "cpu.max")));
         settings.extend(cpuset(cpu));
@@ -149,6 +146,14 @@ fn v2(cgroup: &Cgroup, resources: &LinuxResources) -> Result<Vec<Setting>> {
         settings.push(set("", file, value.clone()));
     }
     Ok(settings)
+}
+
+/// From 2..=262144 to 1..=10000, where each side's default, 1024 and 100, is the other's: as runc converts it since 1.3.2,
+/// and libcontainer when it makes the cgroup.
+fn weight_of(shares: u64) -> u32 {
+    let log = (shares.clamp(2, 262_144) as f64).log2();
+    let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+    10f64.powf(exponent).ceil() as u32
 }
 
 fn quota_v2(cpu: &LinuxCpu, current: &str) -> Option<Setting> {
@@ -285,7 +290,7 @@ mod tests {
             [
                 "memory.max=200",
                 "memory.swap.max=300",
-                "cpu.weight=39",
+                "cpu.weight=100",
                 "cpu.max=50000 100000",
                 "memory.high=9"
             ]

@@ -61,3 +61,17 @@ fn pause_freezes_the_cgroup_and_update_writes_it() {
     let files = ["memory.max", "memory.swap.max", "cpu.max", "pids.max"];
     assert_eq!(files.map(|file| cgroup_file(&cgroup, file)), ["67108864", "0", "50000 100000", "50"]);
 }
+
+#[test]
+fn shares_are_the_same_weight_at_first_and_after_an_update() {
+    let node = Node::take();
+    let image = node.load(&Image::classic(guests::PROBE));
+    let id = node.detached(&["--cpu-shares=512", &image, "sleep"], "sleeping");
+    let cgroup = cgroup_of(&node.inspect(&id, "{{.State.Pid}}"));
+    let weight = || cgroup_file(&cgroup, "cpu.weight");
+    assert_eq!(weight(), "59");
+    for (shares, expected) in [("1024", "100"), ("512", "59")] {
+        node.docker(&["update", "--cpu-shares", shares, &id]).success();
+        assert_eq!(weight(), expected);
+    }
+}
