@@ -72,7 +72,13 @@ impl Zygote {
                 layer: layer.map(|layer| layer.module.as_fd()),
                 artifact,
             };
-            let mut zygote = self.send(request, &fds.as_array()).await?;
+            let mut zygote = match self.send(request, &fds.as_array()).await {
+                Ok(zygote) => zygote,
+                Err(error) => match self.last_words().await {
+                    Some(words) => anyhow::bail!("{error:#}: {words}"),
+                    None => return Err(error),
+                },
+            };
             drop(theirs);
             let mut mode = None;
             let reply = loop {
@@ -90,7 +96,7 @@ impl Zygote {
                 None => break,
             }
         }
-        let words = self.last_words().map(|words| format!(": {words}")).unwrap_or_default();
+        let words = self.last_words().await.map(|words| format!(": {words}")).unwrap_or_default();
         anyhow::bail!("the engine process died while it made the process{words}")
     }
 }

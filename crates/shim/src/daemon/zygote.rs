@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::Stdio;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -32,7 +32,7 @@ pub(super) struct Zygote {
 }
 
 /// What an engine wrote last, so that its end can be explained to whoever waits for it.
-type LastWords = Arc<std::sync::Mutex<Option<String>>>;
+type LastWords = Arc<watch::Sender<Option<String>>>;
 
 #[derive(Debug)]
 struct Running {
@@ -58,7 +58,13 @@ impl Life {
 impl Zygote {
     /// The zygote and its children may have as many files open as `files` says.
     pub(super) fn new(engine: Engine, reaper: Reaper, files: Rlimit) -> Self {
-        Self { engine, reaper, files, running: Mutex::new(None), last_words: LastWords::default() }
+        Self {
+            engine,
+            reaper,
+            files,
+            running: Mutex::new(None),
+            last_words: Arc::new(watch::Sender::new(None)),
+        }
     }
 
     /// Starts it, if it does not run, so that the first request need not wait.
@@ -85,9 +91,11 @@ impl Zygote {
         Ok(running.life.clone())
     }
 
-    /// What the engine wrote last, if it wrote anything.
-    pub(super) fn last_words(&self) -> Option<String> {
-        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What an engine that has died wrote last, if it wrote anything: it may be on its way still.
+    pub(super) async fn last_words(&self) -> Option<String> {
+        let mut words = self.last_words.subscribe();
+        let heard = tokio::time::timeout(DYING, words.wait_for(Option::is_some)).await;
+        heard.ok()?.ok()?.clone()
     }
 
     fn ensure<'a>(&self, slot: &'a mut Option<Running>) -> Result<&'a Running> {
@@ -140,7 +148,7 @@ fn log_lines(pipe: OwnedFd, last_words: LastWords) {
     std::thread::spawn(move || {
         for line in BufReader::new(std::fs::File::from(pipe)).lines().map_while(Result::ok) {
             log::warn!("engine: {line}");
-            *last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+            last_words.send_replace(Some(line));
         }
     });
 }
