@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 BUILD_PARTS := clang libseccomp protoc
 TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
-IN_NODE := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
+IN_NODE := TEST_PARTS="$(TEST_PARTS)" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
 NODE_TESTS ?= --skip ahead_of_time
 INSTALLED := $(DESTDIR)$(PREFIX)
 
@@ -22,10 +22,7 @@ endif
 
 help: ## say what the verbs are
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo "variables: ROWS (of test-matrix: dist test-parts ## run a core set of the stories on each version of containerd and Docker (as root)
-	@parts/fetch $(MATRIX_PARTS) && test/matrix
-
-bench: hello,exec,…), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
+	@echo "variables: ROWS (of bench: hello,exec,…), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
 
 parts: build/.rust ## fetch what the build needs into build/parts
 	@parts/fetch $(BUILD_PARTS)
@@ -43,6 +40,9 @@ hello: build ## run a hello module in a private containerd (as root)
 test: dist test-parts ## run all tests, on private real daemons (as root)
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test stories
+
+test-matrix: dist test-parts ## run a core set of the stories on each version of containerd and Docker (as root)
+	@parts/fetch $(MATRIX_PARTS) && test/matrix $(MATRIX_PARTS)
 
 test-node: dist test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
 	@parts/fetch qemu node
