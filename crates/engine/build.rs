@@ -8,18 +8,20 @@ fn main() {
     println!("cargo:rerun-if-env-changed=WASMEDGE_DIR");
     println!("cargo:rerun-if-env-changed=WASMEDGE_LIB_DIR");
     println!("cargo:rustc-link-arg=-Wl,--allow-shlib-undefined");
-    // WasmEdge shall use the `operator new` of src/stack_limit.rs, the `sigaction` of src/native_stack.rs and the
-    // unwinder of src/calling_stack.rs.
-    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Unwind_Backtrace");
-    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=_Znwm");
-    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=sigaction");
-    // And the `epoll_wait` of src/restart.rs, the `epoll_ctl` and `close` of src/interest.rs.
-    // And what src/needless.rs takes note of.
-    for symbol in ["close", "sendmsg", "writev"] {
+    // WasmEdge shall use these of ours: each stands in the file beside it, below src.
+    let replaced = [
+        ("_Unwind_Backtrace", "calling_stack.rs"),
+        ("_Znwm", "stack_limit.rs"),
+        ("close", "interest.rs"),
+        ("epoll_ctl", "interest.rs"),
+        ("epoll_wait", "restart.rs"),
+        ("sendmsg", "needless.rs"),
+        ("sigaction", "native_stack.rs"),
+        ("writev", "needless.rs"),
+    ];
+    for (symbol, _file) in replaced {
         println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");
     }
-    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_ctl");
-    println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol=epoll_wait");
 
     // An installed WasmEdge is used where it is.
     if std::env::var_os("WASMEDGE_DIR").is_some()

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-pub use ctr::CtrRun;
+pub use ctr::{Attached, CtrRun};
 
 use crate::{Captured, Cell, DEADLINE, Finished, Image, finish};
 

@@ -6,15 +6,16 @@
 //! recognised later.
 
 use std::ffi::{CStr, c_int, c_void};
-use std::mem::{self, MaybeUninit};
-use std::sync::OnceLock;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::replaced::Replaced;
 
 /// Frames that are noted. WasmEdge's own few come first; then comes the function that is looked for.
 const DEPTH: usize = 64;
 
-/// Where the frames of the first walk are: a guest traps once, and WasmEdge walks again when it is back in its own
-/// code, innermost first; 0 behind the last.
+/// Where the frames of the first walk are, innermost first; 0 behind the last. A guest traps once, and WasmEdge walks
+/// again when it is back in its own code.
 static FRAMES: [AtomicUsize; DEPTH] = [const { AtomicUsize::new(0) }; DEPTH];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -55,17 +56,11 @@ unsafe extern "C" {
 /// As for the original.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _Unwind_Backtrace(callback: Callback, argument: *mut c_void) -> c_int {
-    static ORIGINAL: OnceLock<Option<Walk>> = OnceLock::new();
-    let original = ORIGINAL.get_or_init(|| {
-        // SAFETY: the name is NUL-terminated; what it names has this type.
-        unsafe {
-            let found = libc::dlsym(libc::RTLD_NEXT, c"_Unwind_Backtrace".as_ptr());
-            (!found.is_null()).then(|| mem::transmute::<*mut c_void, Walk>(found))
-        }
-    });
+    // SAFETY: the unwinder's interface has this type for it.
+    static UNWINDER: Replaced<Walk> = unsafe { Replaced::new(c"_Unwind_Backtrace") };
     /// `_URC_END_OF_STACK`: there is nothing to walk.
     const END: c_int = 5;
-    let Some(original) = original else { return END };
+    let Some(original) = UNWINDER.original() else { return END };
     // SAFETY: `note` takes what the unwinder passes; the caller's promises are passed on.
     unsafe {
         if COUNT.load(Ordering::Relaxed) == 0 {

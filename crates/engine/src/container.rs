@@ -59,10 +59,11 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
             container.set_status(ContainerStatus::Running).save()?;
             let pid = container.pid().map(|pid| pid.as_raw());
             let pid = pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))?;
-            let filtered = spec.as_ref().map_or(Ok(()), |spec| devices::restrict(pid, spec));
-            filtered.map_err(|error| LibcontainerError::Other(format!("filtering its devices: {error}")))?;
-            let lo = spec.as_ref().map_or(Ok(()), |spec| loopback::bring_up(pid, spec));
-            lo.map_err(|error| LibcontainerError::Other(format!("bringing up its loopback: {error}")))?;
+            if let Some(spec) = &spec {
+                let failed = |step| move |error| LibcontainerError::Other(format!("{step}: {error}"));
+                devices::restrict(pid, spec).map_err(failed("filtering its devices"))?;
+                loopback::bring_up(pid, spec).map_err(failed("bringing up its loopback"))?;
+            }
             Ok(pid)
         });
         made.map_err(|failure| explained(failure, spec.as_ref(), &create.bundle))

@@ -16,6 +16,7 @@ pub mod native_stack;
 pub mod needless;
 pub mod pack;
 pub mod parent;
+mod replaced;
 pub mod restart;
 pub mod run;
 pub mod stack_limit;

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libc::{sigaction as Action, siginfo_t};
 
+use crate::replaced::Replaced;
+
 /// Room for the handlers, WasmEdge's included, which walks the guest's stack.
 const HANDLER_STACK: usize = 256 << 10;
 /// How far from the stack pointer a fault is one of the stack: the kernel's guard gap, and a large frame.
@@ -64,15 +66,9 @@ fn limit() {
 /// As for the original.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
-    static ORIGINAL: OnceLock<Option<Sigaction>> = OnceLock::new();
-    let original = ORIGINAL.get_or_init(|| {
-        // SAFETY: the name is NUL-terminated; what it names has this type.
-        unsafe {
-            let found = libc::dlsym(libc::RTLD_NEXT, c"sigaction".as_ptr());
-            (!found.is_null()).then(|| mem::transmute::<*mut libc::c_void, Sigaction>(found))
-        }
-    });
-    let Some(original) = original else { return -1 };
+    // SAFETY: the C library has this type for it.
+    static LIBRARYS: Replaced<Sigaction> = unsafe { Replaced::new(c"sigaction") };
+    let Some(original) = LIBRARYS.original() else { return -1 };
     // SAFETY: the caller's promises are passed on. A handler that takes the fault's details is replaced by ours,
     // which takes them too.
     unsafe {

@@ -2,7 +2,6 @@
 
 mod warm;
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use wasmedge_cache::Cache;
 
+use crate::answer::say;
 use crate::settings::Settings;
 
 const HELP: &str = "\
@@ -33,7 +33,7 @@ The directory, its size and the compiler's limits are set in /etc/containerd-shi
 pub fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        [] | ["help" | "--help" | "-h"] => print(HELP),
+        [] | ["help" | "--help" | "-h"] => say(HELP),
         ["ls"] => list(false),
         ["ls", "--json"] => list(true),
         ["verify"] => verify(),
@@ -59,7 +59,7 @@ fn list(as_json: bool) -> Result<()> {
                 "description": entry.description })
         };
         let list: Vec<_> = entries.into_iter().map(entry).collect();
-        return print(&format!("{:#}\n", serde_json::Value::from(list)));
+        return say(format!("{:#}\n", serde_json::Value::from(list)));
     }
     let mut text = format!("{:<14}{:>12}  {:<12}  {:<14}MODULE'S NAME\n", "KEY", "BYTES", "USED", "MODULE");
     for entry in entries {
@@ -72,7 +72,7 @@ fn list(as_json: bool) -> Result<()> {
         let (key, module) = (short(&key), short(&module));
         text += &format!("{key:<14}{:>12}  {used:<12}  {module:<14}{source}\n", entry.size);
     }
-    print(&text)
+    say(text)
 }
 
 fn verify() -> Result<()> {
@@ -82,19 +82,14 @@ fn verify() -> Result<()> {
     for (key, fault) in &faults {
         eprintln!("removed {key}: {fault}");
     }
-    print(&format!("{checked} checked, {} removed\n", faults.len()))
+    say(format!("{checked} checked, {} removed\n", faults.len()))
 }
 
 fn prune(size: Option<u64>) -> Result<()> {
     let (cache, settings) = open()?;
     let evicted = cache.prune(size.unwrap_or(settings.cache_size), None)?;
     let bytes: u64 = evicted.iter().map(|evicted| evicted.size).sum();
-    print(&format!("{} removed, {bytes} bytes\n", evicted.len()))
-}
-
-fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("writing the answer")
+    say(format!("{} removed, {bytes} bytes\n", evicted.len()))
 }
 
 fn short(digest: &str) -> &str {

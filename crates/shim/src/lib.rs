@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod bootstrap;
 mod bundle;
 pub mod cache;

@@ -1,6 +1,6 @@
 //! `wasmedge-engine ps`: a person's look at the guests of a node, and at how each is run.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use wasmedge_messages::Mode;
 
+use crate::answer::say;
 use crate::rendezvous::Rendezvous;
 
 const HELP: &str = "\
@@ -41,8 +42,7 @@ pub fn run(words: &[String]) -> Result<()> {
         ["--json"] => format!("{:#}\n", serde_json::to_value(guests()?).context("encoding the list")?),
         _ => bail!("ps {}: no such flag; see wasmedge-engine ps --help", words.join(" ")),
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("writing the answer")
+    say(text)
 }
 
 /// Those of all daemons.

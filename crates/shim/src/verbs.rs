@@ -6,11 +6,12 @@ mod info;
 mod start;
 mod version;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+use crate::answer::say;
 use crate::invocation::Invocation;
 
 const USAGE: &str = "\
@@ -26,12 +27,14 @@ const MAX_INPUT: u64 = 10 << 20;
 
 /// Runs the verb that the command line names.
 pub fn run() -> ExitCode {
-    match Invocation::read().and_then(|invocation| answer(&invocation)) {
+    let asks_for_help = |arg: String| matches!(arg.as_str(), "-h" | "-help" | "--help");
+    let done = match Invocation::read() {
+        // They are no flags of containerd's, so they are an error there.
+        Err(_) if std::env::args().skip(1).any(asks_for_help) => say(format!("{USAGE}\n")),
+        read => read.and_then(|invocation| answer(&invocation)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) if std::env::args().skip(1).any(|arg| matches!(arg.as_str(), "-h" | "-help" | "--help")) => {
-            let told = writeln!(std::io::stdout(), "{USAGE}");
-            if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
         Err(error) => {
             eprintln!("containerd-shim-wasmedge-v1: {error:#}");
             ExitCode::FAILURE
@@ -49,7 +52,7 @@ fn answer(invocation: &Invocation) -> Result<()> {
         "" => bail!("{USAGE}"),
         other => bail!("there is no verb {other:?}\n\n{USAGE}"),
     };
-    std::io::stdout().write_all(&answer).context("writing the answer")
+    say(answer)
 }
 
 fn read_input() -> Result<Vec<u8>> {

@@ -57,6 +57,15 @@ impl Pair {
         self.images.each_ref().map(|(runtime, image)| does(runtime, image))
     }
 
+    /// The lines of a process's own status that begin so.
+    #[track_caller]
+    fn status(&self, runtime: &str, image: &str, flags: &[&str], fields: &[&str]) -> Vec<String> {
+        let words = [&["run", "--rm", runtime], flags, &[image, "cat", "/proc/self/status"]].concat();
+        let status = self.docker.docker(&words).success().stdout;
+        let is_wanted = |line: &&str| fields.iter().any(|field| line.starts_with(field));
+        status.lines().filter(is_wanted).map(|line| line.trim().to_owned()).collect()
+    }
+
     /// A container of each that sleeps.
     fn sleeping(&self, flags: &[&str]) -> [String; 2] {
         self.each(|runtime, image| {
@@ -95,11 +104,8 @@ fn a_process_has_the_same_rights() {
     let pair = Pair::new();
     let rights = |flags: &[&str]| {
         let [ours, theirs] = pair.each(|runtime, image| {
-            let words = [&["run", "--rm", runtime], flags, &[image, "cat", "/proc/self/status"]].concat();
-            let status = pair.docker.docker(&words).success().stdout;
             let fields = ["Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp:"];
-            let is_right = |line: &&str| fields.iter().any(|field| line.starts_with(field));
-            status.lines().filter(is_right).map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+            pair.status(runtime, image, flags, &fields)
         });
         assert_eq!(ours, theirs, "{flags:?}");
         assert_eq!(ours.len(), 10, "{ours:?}");
@@ -153,13 +159,8 @@ fn users_are_found_and_refused_alike() {
     });
     for user in ["someone", "someone:some", "1234", ":some"] {
         let user = format!("--user={user}");
-        let status = pair.each(|runtime, image| {
-            let words = ["run", "--rm", runtime, &user, image, "cat", "/proc/self/status"];
-            let status = pair.docker.docker(&words).success().stdout;
-            let wanted = |line: &&str| ["Uid", "Gid", "Groups"].iter().any(|field| line.starts_with(field));
-            status.lines().filter(wanted).map(str::to_owned).collect::<Vec<_>>()
-        });
-        equal(status);
+        let ids = ["Uid", "Gid", "Groups"];
+        equal(pair.each(|runtime, image| pair.status(runtime, image, &[&user], &ids)));
     }
     for user in ["nobody-knows", "2147483648", "-1", "someone:nogroup"] {
         let user = format!("--user={user}");

@@ -3,15 +3,29 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use wasmedge_shim_tests::{Cell, Containerd, DEADLINE, Finished, Image, finish, guests, part};
+use wasmedge_shim_tests::{Attached, Cell, Containerd, DEADLINE, Finished, Image, finish, guests, part};
 
 const HOST: &[&str] = &["--net-host"];
 
 fn busybox(cell: &Cell, words: &[&str]) -> Finished {
     finish(cell.command(part("busybox/bin/busybox")).args(words), DEADLINE)
+}
+
+/// The HTTP server in the host's network, once it listens.
+fn http_server(containerd: &Containerd) -> Attached<'_> {
+    let image = containerd.import(&Image::classic(guests::HTTP));
+    let server = containerd.container(&image).flags(HOST).attached();
+    server.stdout().wait_for("listening on 0.0.0.0:8080", DEADLINE);
+    server
+}
+
+/// Somebody who has connected to it and says nothing until the standard input is closed.
+fn idle_client(containerd: &Containerd) -> Child {
+    let mut nc = containerd.cell().command(part("busybox/bin/busybox"));
+    nc.args(["nc", "127.0.0.1", "8080"]).stdin(Stdio::piped()).spawn().unwrap()
 }
 
 /// A mount that gives a container this text as a file.
@@ -24,15 +38,12 @@ fn file_mount(containerd: &Containerd, destination: &str, text: &str) -> String 
 #[test]
 fn an_unpatched_hyper_server_answers() {
     let containerd = Containerd::start();
-    let image = containerd.import(&Image::classic(guests::HTTP));
-    let server = containerd.container(&image).flags(HOST).attached();
-    server.stdout().wait_for("listening on 0.0.0.0:8080", DEADLINE);
+    let server = http_server(&containerd);
     // Connections that stay open, one that comes and goes between: descriptors get numbers that others had.
     let mut idle = Vec::new();
     for round in 0..40 {
         if round % 4 == 0 {
-            let mut nc = containerd.cell().command(part("busybox/bin/busybox"));
-            idle.push(nc.args(["nc", "127.0.0.1", "8080"]).stdin(Stdio::piped()).spawn().unwrap());
+            idle.push(idle_client(&containerd));
         }
         if round % 8 == 7 {
             drop(idle[round / 8].stdin.take());
@@ -52,11 +63,8 @@ fn an_unpatched_hyper_server_answers() {
 #[test]
 fn a_server_with_an_idle_connection_uses_no_processor() {
     let containerd = Containerd::start();
-    let image = containerd.import(&Image::classic(guests::HTTP));
-    let server = containerd.container(&image).flags(HOST).attached();
-    server.stdout().wait_for("listening on 0.0.0.0:8080", DEADLINE);
-    let mut idle = containerd.cell().command(part("busybox/bin/busybox"));
-    let mut idle = idle.args(["nc", "127.0.0.1", "8080"]).stdin(Stdio::piped()).spawn().unwrap();
+    let server = http_server(&containerd);
+    let mut idle = idle_client(&containerd);
     busybox(containerd.cell(), &["wget", "-q", "-O", "-", "http://127.0.0.1:8080/"]).success();
     let ticks = || -> u64 {
         let stat = containerd.cell().outside(format!("/proc/{}/stat", server.pid()));

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
 use wasmedge_cache::Cache;
 
-use super::{open, print};
+use super::open;
+use crate::answer::say;
 use crate::compiler::Compiler;
 use crate::content::Content;
 use crate::engine::Engine;
@@ -33,12 +34,12 @@ pub(super) fn warm(words: &[&str]) -> Result<()> {
     for (number, name) in names.iter().enumerate() {
         let progress = format!("[{}/{}] {name}: ", number + 1, names.len());
         if std::io::stdout().is_terminal() {
-            print(&format!("{progress}compiling…\r"))?;
+            say(format!("{progress}compiling…\r"))?;
         }
         let begun = Instant::now();
         match store.module(name).and_then(|module| compile(&cache, &compiler, module, name)) {
-            Ok(true) => print(&format!("{progress}compiled in {:.1} s\n", begun.elapsed().as_secs_f32()))?,
-            Ok(false) => print(&format!("{progress}was there already\n"))?,
+            Ok(true) => say(format!("{progress}compiled in {:.1} s\n", begun.elapsed().as_secs_f32()))?,
+            Ok(false) => say(format!("{progress}was there already\n"))?,
             Err(error) => {
                 failed += 1;
                 eprintln!("{progress}{error:#}");

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use wasmedge_messages::{CreateFds, Mode, Reply, Request};
 
 use super::channel::AsyncChannel;
@@ -74,10 +74,7 @@ impl Zygote {
             };
             let mut zygote = match self.send(request, &fds.as_array()).await {
                 Ok(zygote) => zygote,
-                Err(error) => match self.last_words().await {
-                    Some(words) => anyhow::bail!("{error:#}: {words}"),
-                    None => return Err(error),
-                },
+                Err(error) => return Err(self.explained(error).await),
             };
             drop(theirs);
             let mut mode = None;
@@ -96,7 +93,14 @@ impl Zygote {
                 None => break,
             }
         }
-        let words = self.last_words().await.map(|words| format!(": {words}")).unwrap_or_default();
-        anyhow::bail!("the engine process died while it made the process{words}")
+        Err(self.explained(anyhow!("the engine process died while it made the process")).await)
+    }
+
+    /// The error, and behind it what the engine wrote last, if it wrote anything.
+    async fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.last_words().await {
+            Some(words) => anyhow!("{error:#}: {words}"),
+            None => error,
+        }
     }
 }

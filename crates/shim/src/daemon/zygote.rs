@@ -112,6 +112,8 @@ impl Zygote {
     fn spawn(&self) -> Result<Running> {
         let (ours, theirs) = AsyncChannel::pair()?;
         let (errors, stderr) = std::io::pipe().context("making a pipe")?;
+        // What its predecessor said explains nothing any more.
+        self.last_words.send_replace(None);
         let mut command = self.engine.command();
         command
             .arg("zygote")
