@@ -6,6 +6,7 @@
 
 mod capabilities;
 mod causes;
+mod core_link;
 mod devices;
 mod doubts;
 mod entrypoint;
@@ -62,6 +63,7 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
             if let Some(spec) = &spec {
                 let failed = |step| move |error| LibcontainerError::Other(format!("{step}: {error}"));
                 devices::restrict(pid, spec).map_err(failed("filtering its devices"))?;
+                core_link::rename(pid).map_err(failed("naming /dev/core"))?;
                 loopback::bring_up(pid, spec).map_err(failed("bringing up its loopback"))?;
             }
             Ok(pid)

@@ -162,6 +162,15 @@ impl Cgroup {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no freezer"))
     }
 
+    /// Makes the directories above a version 2 cgroup, several containers' at a time if need be. libcontainer makes
+    /// them too, but fails where another process is faster (0.7).
+    pub(crate) fn make_parent(&self) -> io::Result<()> {
+        match self {
+            Self::V1(_) => Ok(()),
+            Self::V2(dir) => dir.parent().map_or(Ok(()), fs::create_dir_all),
+        }
+    }
+
     /// Removes the directories. Fails with `ResourceBusy` while a process is left.
     pub(crate) fn remove(&self) -> io::Result<()> {
         match self {

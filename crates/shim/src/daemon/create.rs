@@ -104,6 +104,9 @@ impl Daemon {
             options.systemd_cgroup.unwrap_or_else(|| config.names_a_scope() && cgroup::has_systemd());
         let cgroup = config.cgroup(systemd_cgroup);
         bundle.prepare(systemd_cgroup)?;
+        if !systemd_cgroup {
+            cgroup.make_parent().context("making the parent of the container's cgroup")?;
+        }
         rootfs::mount(bundle, request.mounts).await?;
         working_directory::make(&config).or_invalid()?;
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
