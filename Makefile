@@ -13,6 +13,9 @@ export WASMEDGE_DIR
 export WASMEDGE_INCLUDE_DIR := $(WASMEDGE_DIR)/include
 export WASMEDGE_LIB_DIR := $(firstword $(patsubst %/libwasmedge.so,%,\
     $(wildcard $(patsubst %,$(WASMEDGE_DIR)/%/libwasmedge.so,lib64 lib lib/x86_64-linux-gnu))))
+ifeq ($(and $(WASMEDGE_LIB_DIR),$(shell grep -s 'WASMEDGE_VERSION "0.17.1"' $(WASMEDGE_INCLUDE_DIR)/wasmedge/version.h)),)
+$(error WASMEDGE_DIR=$(WASMEDGE_DIR): there is no WasmEdge 0.17.1 with include/wasmedge/version.h and lib/libwasmedge.so)
+endif
 else
 BUILD_PARTS += wasmedge
 endif

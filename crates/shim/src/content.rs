@@ -63,7 +63,8 @@ impl Content {
         id: &str,
         limit: u64,
     ) -> failure::Result<Option<Layer>> {
-        if Entrypoint::of_first(config).is_some_and(|entrypoint| entrypoint.file().is_some()) {
+        let entrypoint = Entrypoint::of_first(config);
+        if entrypoint.as_ref().is_some_and(|entrypoint| entrypoint.file().is_some()) {
             return Ok(None);
         }
         let Some(channel) = self.channel_or_none().await else { return Ok(None) };
@@ -71,6 +72,10 @@ impl Content {
         match self.image(&channel, target).await? {
             Image::Module(module) => self.fetch(&channel, module, limit).await.map(Some),
             Image::Files(_) | Image::Unknown => Ok(None),
+            Image::Other(types) => Err(Failure::not_found(format!(
+                "{}: no such file or directory, and no layer of the image is a Wasm module: it has {types}",
+                entrypoint.and_then(|entrypoint| entrypoint.path()).unwrap_or_default(),
+            ))),
         }
     }
 

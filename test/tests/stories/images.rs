@@ -44,13 +44,14 @@ fn an_artifact_is_imported_but_ctr_cannot_run_it() {
 }
 
 #[test]
-fn a_layer_image_without_a_module_layer_names_the_missing_entrypoint() {
+fn a_layer_image_without_a_module_layer_is_told_what_it_has() {
     let containerd = Containerd::start();
     let name = "docker.io/library/none:1";
     let image = OddImage::new().layer("application/vnd.example.text", b"nothing");
     containerd.import_archive(&image.pack(containerd.cell().directory(), name));
     let failed = containerd.container(name).flags(PLATFORM).run();
-    failed.with_code(1).complaining(&["/app.wasm", "no such file or directory"]);
+    let words = ["/app.wasm: no such file or directory", "no layer", "it has application/vnd.example.text"];
+    failed.with_code(1).complaining(&words);
 }
 
 #[test]

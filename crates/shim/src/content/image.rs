@@ -49,6 +49,7 @@ impl Content {
                     ImageConfiguration::from_reader(&document[..]).context("reading its configuration")?;
                 self.look_into(&channel, &config, snapshotter).await?
             }
+            Image::Other(types) => bail!("no layer of it is a Wasm module: it has {types}"),
             Image::Unknown => bail!("it has no image for this platform"),
         };
         let candidate = candidate.context("its entrypoint is no file of the image")?;

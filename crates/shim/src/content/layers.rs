@@ -79,6 +79,8 @@ pub(crate) enum Image {
     Module(Descriptor),
     /// Files, and this configuration.
     Files(Descriptor),
+    /// Neither: its layers have these media types.
+    Other(String),
     /// For no platform of ours, or not understood.
     Unknown,
 }
@@ -102,9 +104,15 @@ impl Document {
             let wasm = manifests.into_iter().find(Descriptor::is_for_wasm);
             return Ok(wasm.or(host).or(only).map_or(Next::Found(Image::Unknown), Next::Manifest));
         }
+        let types: Vec<_> = self.layers.iter().map(|layer| layer.media_type.clone()).collect();
         let mut modules = self.layers.into_iter().filter(|layer| MODULE.contains(&layer.media_type.as_str()));
         let Some(module) = modules.next() else {
-            return Ok(Next::Found(self.config.map_or(Image::Unknown, Image::Files)));
+            let are_files = types.is_empty() || types.iter().any(|kind| kind.contains(".tar"));
+            return Ok(Next::Found(match self.config {
+                _ if !are_files => Image::Other(types.join(", ")),
+                Some(config) => Image::Files(config),
+                None => Image::Unknown,
+            }));
         };
         let more = modules.count();
         ensure!(
@@ -145,6 +153,9 @@ mod tests {
         let files = next(&format!(r#"{{"config":{{"digest":"sha256:c"}},"layers":[{tar}]}}"#)).unwrap();
         assert_eq!(files, Next::Found(Image::Files(config)));
         assert_eq!(next(&format!(r#"{{"layers":[{tar}]}}"#)).unwrap(), unknown);
+        let text = layer("text/plain", "sha256:a");
+        let other = next(&format!(r#"{{"config":{{"digest":"sha256:c"}},"layers":[{text}]}}"#)).unwrap();
+        assert_eq!(other, Next::Found(Image::Other("text/plain".to_owned())));
     }
 
     #[test]
