@@ -105,7 +105,14 @@ impl Cgroup {
         }
     }
 
-    /// How many processes the kernel has killed for want of memory.
+    /// Its path below the root, as the kernel's log has it, if it is of version 2 and was removed.
+    pub(crate) fn path_if_gone(&self) -> Option<String> {
+        let Self::V2(dir) = self else { return None };
+        let path = dir.strip_prefix(ROOT).ok()?;
+        (!dir.exists()).then(|| format!("/{}", path.display()))
+    }
+
+    /// How many processes the kernel has killed for want of memory, as long as the cgroup is there.
     pub(crate) fn oom_kills(&self) -> u64 {
         let file = match self {
             Self::V1(_) => "memory.oom_control",

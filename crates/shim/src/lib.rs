@@ -16,6 +16,7 @@ pub mod engine;
 mod entrypoint;
 mod failure;
 mod invocation;
+mod kernel_log;
 mod limits;
 mod modules;
 mod options;

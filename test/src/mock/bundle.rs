@@ -110,6 +110,12 @@ impl<'a> TaskBuilder<'a> {
         self
     }
 
+    /// Has FIFOs for all three streams, and nobody who opens one.
+    pub fn with_fifos_that_nobody_opens(mut self) -> Self {
+        self.readers = Readers::Absent;
+        self
+    }
+
     /// Has no output at all.
     pub fn without_output(mut self) -> Self {
         self.readers = Readers::None;
@@ -245,7 +251,7 @@ impl<'a> TaskBuilder<'a> {
     }
 
     fn make_fifos(&self) -> Fifos {
-        if self.input {
+        if self.input || self.readers == Readers::Absent {
             self.fifo("stdin");
         }
         if self.readers == Readers::None {
@@ -256,7 +262,7 @@ impl<'a> TaskBuilder<'a> {
         let reader = |path: PathBuf| match self.readers {
             Readers::Collect => Captured::from_opening(opening(path)),
             Readers::Count => Captured::counting(opening(path)),
-            Readers::Asleep | Readers::None => Captured::nothing(),
+            Readers::Asleep | Readers::Absent | Readers::None => Captured::nothing(),
         };
         let asleep = if self.readers == Readers::Asleep {
             paths.iter().map(|path| open_both_ways(path)).collect()
@@ -311,6 +317,7 @@ enum Readers {
     Collect,
     Count,
     Asleep,
+    Absent,
     None,
 }
 

@@ -24,6 +24,7 @@ mod logs;
 mod native;
 mod output;
 mod pause;
+mod pressure;
 mod sockets;
 mod survival;
 mod task_api;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use anyhow::Context;
 use rustix::process::Signal;
@@ -18,8 +19,12 @@ use super::stdio::Streams;
 use crate::bundle::{Bundle, Config};
 use crate::cgroup::Cgroup;
 use crate::failure::{Failure, Result};
+use crate::kernel_log::{Victim, tells_out_of_memory};
 use crate::options::RuntimeOptions;
 use crate::remains::Exit;
+
+/// The status of a process that was killed, 128 + SIGKILL.
+const KILLED: u32 = 137;
 
 /// One container, from its registration to its delete.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub(super) struct Made {
     pub(super) layer: Option<String>,
     /// On which the engine says that the guest runs.
     pub(super) replies: AsyncChannel,
+    /// When that was.
+    pub(super) at: Instant,
 }
 
 impl Container {
@@ -133,6 +140,7 @@ impl Daemon {
             exec.process.wait().await;
         }
         self.tell_out_of_memory(container);
+        self.tell_out_of_memory_of_the_gone(container, exit).await;
         container.first.close_streams();
         let events = container.first.lifecycle().exited(exit);
         self.publish(container, &container.first, events);
@@ -147,6 +155,18 @@ impl Daemon {
     pub(super) fn tell_out_of_memory(&self, container: &Container) {
         let kills = container.made.get().map_or(0, |made| made.cgroup.oom_kills());
         if container.told_oom_kills.fetch_max(kills, Ordering::Relaxed) < kills {
+            self.events.publish(container, &container.first, Event::OutOfMemory);
+        }
+    }
+
+    /// Tells the same when the cgroup is gone, which systemd removes as soon as a scope is empty.
+    async fn tell_out_of_memory_of_the_gone(&self, container: &Container, exit: Exit) {
+        let Some(made) = container.made.get() else { return };
+        let may_be = exit.status == KILLED || made.config.memory_limit().is_some();
+        let Some(cgroup) = made.cgroup.path_if_gone().filter(|_| may_be) else { return };
+        let victim = Victim { pid: container.first.lifecycle().pid(), cgroup, age: made.at.elapsed() };
+        let told = tokio::task::spawn_blocking(move || tells_out_of_memory(&victim)).await;
+        if told.unwrap_or(false) && container.told_oom_kills.fetch_max(1, Ordering::Relaxed) == 0 {
             self.events.publish(container, &container.first, Event::OutOfMemory);
         }
     }

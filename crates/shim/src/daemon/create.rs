@@ -4,6 +4,7 @@
 //! mount before the answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
@@ -135,7 +136,7 @@ impl Daemon {
         native.settle(container.id(), &container.first, mode);
         wiring.connect(&container.first, config.spec.process().as_ref()).await?;
         let layer = layer.map(|layer| layer.digest);
-        self.adopt(container, pid, Made { config, options, cgroup, layer, replies })
+        self.adopt(container, pid, Made { config, options, cgroup, layer, replies, at: Instant::now() })
     }
 
     async fn ask_for_container(

@@ -1,0 +1,138 @@
+//! Pressure: hundreds at once, nobody at the other end, no descriptors left, two who want the same name.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use wasmedge_shim_tests::api;
+use wasmedge_shim_tests::ttrpc::Code;
+use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, eventually, guests};
+
+use crate::signal;
+
+fn sleeper(containerd: &MockContainerd) -> Task<'_> {
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    task
+}
+
+/// The daemon's descriptors and threads.
+fn belongings(containerd: &MockContainerd, daemon: u32) -> [usize; 2] {
+    ["fd", "task"].map(|directory| {
+        let directory = containerd.cell().outside(format!("/proc/{daemon}/{directory}"));
+        std::fs::read_dir(directory).unwrap().count()
+    })
+}
+
+#[test]
+fn three_hundred_containers_at_once_are_all_accounted_for() {
+    let containerd = MockContainerd::start();
+    let companion = sleeper(&containerd);
+    let daemon = companion.connect().shim_pid;
+    let before = belongings(&containerd, daemon);
+    let tasks: Vec<_> = (0..300)
+        .map(|n: u32| {
+            let task = containerd.task(guests::PROBE).args(&["exit", &(n % 100).to_string()]);
+            task.without_output().within(4 * DEADLINE)
+        })
+        .collect();
+    let ids: Vec<_> = tasks.iter().map(|task| task.id().to_owned()).collect();
+    thread::scope(|scope| {
+        let run = |task: Task<'_>| {
+            let task = task.start();
+            (task.wait(), task.try_delete().unwrap())
+        };
+        let threads: Vec<_> = tasks.into_iter().map(|task| scope.spawn(move || run(task.create()))).collect();
+        for (n, thread) in (0..).zip(threads) {
+            assert_eq!(thread.join().unwrap(), (n % 100, n % 100), "the container's own exit code");
+        }
+    });
+    for id in ids {
+        containerd.expect_events(&id, &["create", "start", "exit", "delete"]);
+    }
+    assert_eq!(companion.connect().shim_pid, daemon);
+    eventually("the daemon has what it had before", DEADLINE, || {
+        let now = belongings(&containerd, daemon);
+        (now[0] <= before[0] && now[1] <= before[1]).then_some(())
+    });
+    companion.kill(signal::KILL).unwrap();
+    companion.finish();
+}
+
+#[test]
+fn fifos_that_nobody_opens_hold_up_nobody() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["exit", "7"]).with_fifos_that_nobody_opens();
+    let task = task.within(Duration::from_secs(2)).create().start();
+    assert_eq!(task.wait(), 7);
+    // As runc's, its standard input has no end before somebody has opened and closed it.
+    let reads =
+        containerd.task(guests::PROBE).args(&["echo"]).with_fifos_that_nobody_opens().create().start();
+    task.delete();
+    reads.kill(signal::TERM).unwrap();
+    assert_eq!(reads.finish(), 143);
+}
+
+#[test]
+fn without_descriptors_a_create_fails_and_the_daemon_lives() {
+    let containerd = MockContainerd::start();
+    let companion = sleeper(&containerd);
+    let daemon = companion.connect().shim_pid;
+    let limit = |limit: usize| {
+        let pid = daemon.to_string();
+        let limit = format!("--nofile={limit}:");
+        containerd.cell().run(&["prlimit", "--pid", &pid, &limit]).success();
+    };
+    let [before, _] = belongings(&containerd, daemon);
+    // One for the caller's connection, and not enough for a container.
+    for more in [1, 3, 6] {
+        limit(before + more);
+        let refusal = containerd.task(guests::HELLO).try_create().err().expect("refused");
+        assert!(refusal.message.contains("No file descriptors available"), "{more}: {refusal}");
+    }
+    // A connection that cannot be taken waits, and disturbs nobody.
+    limit(before);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| containerd.task(guests::HELLO).create().start().finish());
+        for _ in 0..20 {
+            companion.state().unwrap();
+        }
+        limit(1024);
+        assert_eq!(waiting.join().unwrap(), 0);
+    });
+    eventually("the daemon has what it had before", DEADLINE, || {
+        (belongings(&containerd, daemon)[0] <= before).then_some(())
+    });
+    companion.kill(signal::KILL).unwrap();
+    assert_eq!(companion.finish(), 137);
+}
+
+#[test]
+fn of_two_creates_with_one_id_one_wins() {
+    let containerd = MockContainerd::start();
+    let companion = sleeper(&containerd);
+    let gate = containerd.cell().directory().join("gate").display().to_string();
+    containerd.cell().run(&["mkfifo", &gate]).success();
+    let again = |task: &str, bundle: &str| {
+        let request =
+            api::CreateTaskRequest { id: task.to_owned(), bundle: bundle.to_owned(), ..Default::default() };
+        companion.call::<_, api::CreateTaskResponse>("Create", &request).unwrap_err().code
+    };
+    let hook =
+        json!([{ "path": "/bin/sh", "args": ["sh", "-c", format!("echo here > {gate}; cat {gate}")] }]);
+    let first = containerd.task(guests::PROBE).args(&["exit", "7"]);
+    let first = first.configure(|config| config["hooks"] = json!({ "createRuntime": hook }));
+    let (id, bundle) = (first.id().to_owned(), first.bundle().display().to_string());
+    thread::scope(|scope| {
+        let first = scope.spawn(move || first.create());
+        containerd.cell().run(&["cat", &gate]).success().printing("here\n");
+        assert_eq!(again(&id, &bundle), Code::ALREADY_EXISTS, "while it is being created");
+        containerd.cell().run(&["sh", "-c", &format!("echo go > {gate}")]).success();
+        let first = first.join().unwrap().start();
+        assert_eq!(again(&id, &bundle), Code::ALREADY_EXISTS, "when it is there");
+        assert_eq!(first.wait(), 7);
+        first.try_delete().unwrap();
+    });
+    companion.kill(signal::KILL).unwrap();
+    companion.finish();
+}
