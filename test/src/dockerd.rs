@@ -1,5 +1,7 @@
 //! A real dockerd in a cell of its own: own containerd, own network, own image store.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,14 +41,25 @@ impl Dockerd {
     pub fn shared(store: Store) -> Arc<Self> {
         let mut shared = SHARED[store as usize].lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let dockerd = Arc::new(Self::start(store));
+            let dockerd = Arc::new(Self::boot(Cell::new(), store, &[]));
             *shared = Arc::downgrade(&dockerd);
             dockerd
         })
     }
 
-    fn start(store: Store) -> Self {
+    /// One with `userns-remap`: the containers' root is user 100000 of the host.
+    pub fn remapping_users() -> Self {
         let cell = Cell::new();
+        // An /etc that can be written to, and is nobody else's.
+        let script = "mkdir -p /run/etc/new /run/etc/work
+            mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/new,workdir=/run/etc/work etc /etc
+            echo daemon:100000:65536 | tee /etc/subuid > /etc/subgid";
+        cell.run(&["sh", "-ec", script]).success();
+        fs::set_permissions(cell.directory(), Permissions::from_mode(0o711)).unwrap();
+        Self::boot(cell, Store::Docker, &["--userns-remap=daemon"])
+    }
+
+    fn boot(cell: Cell, store: Store, flags: &[&str]) -> Self {
         write_configuration(&cell, store);
         let directory = cell.directory().display().to_string();
         let mut dockerd = cell.command("dockerd");
@@ -55,7 +68,8 @@ impl Dockerd {
             .arg(format!("--data-root={directory}/docker"))
             .arg(format!("--host=unix://{directory}/d.sock"))
             .arg(format!("--cgroup-parent=/{}", cell.name()))
-            .args(["--exec-root=/run/docker", "--pidfile=/run/docker.pid"]);
+            .args(["--exec-root=/run/docker", "--pidfile=/run/docker.pid"])
+            .args(flags);
         let mut process = dockerd.stderr(Stdio::piped()).spawn().unwrap();
         let log = Captured::from_reader(process.stderr.take().unwrap());
         log.wait_for("API listen on", DEADLINE);

@@ -35,7 +35,10 @@ impl Pair {
 
     /// Of images with something more in them.
     fn of_images(change: impl Fn(Image) -> Image) -> Self {
-        let docker = Dockerd::shared(Store::Docker);
+        Self::on(Dockerd::shared(Store::Docker), change)
+    }
+
+    fn on(docker: Arc<Dockerd>, change: impl Fn(Image) -> Image) -> Self {
         let native =
             Image::of_files("probe-native", "/app.wasm").add(&guests::NATIVE_PROBE.path(), "/app.wasm");
         let images = [(OURS, Image::classic(guests::PROBE)), (RUNC, native)];
@@ -169,6 +172,28 @@ fn users_are_found_and_refused_alike() {
             pair.docker.docker(&words).code()
         });
         assert_ne!(equal(refused), 0, "{user}");
+    }
+}
+
+#[test]
+fn users_are_others_where_the_daemon_remaps_them() {
+    let pair = Pair::on(Arc::new(Dockerd::remapping_users()), |image| image);
+    let map = pair.run(&[], &["cat", "/proc/self/uid_map"]);
+    assert_eq!(map.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "100000", "65536"]);
+    pair.run(&["--user=7:8"], &["ls", "/"]);
+    pair.run(&[], &["write", "/etc/hosts", "mine"]);
+    let name = pair.docker.new_name();
+    for (runtime, image) in &pair.images {
+        let run = ["run", "--name", &name, runtime, image, "write", "/file", "text"];
+        pair.docker.docker(&run).success();
+        assert_eq!(pair.docker.docker(&["diff", &name]).success().stdout, "A /file\n", "{runtime}");
+        pair.docker.remove(&name);
+    }
+    for container in pair.sleeping(&[]) {
+        let pid = pair.docker.inspect(&container)["State"]["Pid"].to_string();
+        let process = pair.docker.cell().outside(format!("/proc/{pid}"));
+        assert_eq!(fs::metadata(process).unwrap().uid(), 100_000);
+        pair.docker.remove(&container);
     }
 }
 
