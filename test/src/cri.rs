@@ -8,8 +8,8 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
-    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, PodSandboxConfig, PodSandboxMetadata,
-    PodSandboxStatusRequest, RunPodSandboxRequest,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceOption, PodSandboxConfig,
+    PodSandboxMetadata, PodSandboxStatusRequest, RunPodSandboxRequest,
 };
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
@@ -44,6 +44,12 @@ impl<'a> Cri<'a> {
     /// Runs a pod's sandbox under that runtime handler (none: the default, runc).
     #[track_caller]
     pub fn run_pod(&self, handler: &str) -> Pod<'_> {
+        self.try_run_pod(handler, pod::namespaces()).unwrap()
+    }
+
+    /// Runs one with namespaces of its own choice, which all its containers have too, or tells why CRI would not.
+    #[track_caller]
+    pub fn try_run_pod(&self, handler: &str, namespaces: NamespaceOption) -> Result<Pod<'_>, Status> {
         let name = self.containerd.new_id();
         let logs = self.containerd.cell().directory().join("logs").join(&name);
         std::fs::create_dir_all(&logs).unwrap();
@@ -58,7 +64,7 @@ impl<'a> Cri<'a> {
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: format!("/{}", self.containerd.cell().name()),
                 security_context: Some(LinuxSandboxSecurityContext {
-                    namespace_options: Some(pod::namespaces()),
+                    namespace_options: Some(namespaces.clone()),
                     ..Default::default()
                 }),
                 ..Default::default()
@@ -67,8 +73,8 @@ impl<'a> Cri<'a> {
         };
         let request =
             RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: handler.to_owned() };
-        let id = self.call(async |mut client| client.run_pod_sandbox(request).await).unwrap().pod_sandbox_id;
-        Pod::new(self, id, config)
+        let id = self.call(async |mut client| client.run_pod_sandbox(request).await)?.pod_sandbox_id;
+        Ok(Pod::new(self, id, config, namespaces))
     }
 
     /// A pod's address in the bridge network.

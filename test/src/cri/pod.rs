@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerState, ContainerStatsRequest, ContainerStatus,
-    ContainerStatusRequest, CreateContainerRequest, ImageSpec, LinuxContainerConfig, LinuxContainerResources,
-    LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, RemovePodSandboxRequest,
-    StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
+    ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest, ImageSpec, LinuxContainerConfig,
+    LinuxContainerResources, LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
+    RemovePodSandboxRequest, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
+    UpdateContainerResourcesRequest,
 };
 use tonic::Status;
 
@@ -19,11 +20,17 @@ pub struct Pod<'a> {
     cri: &'a Cri<'a>,
     id: String,
     config: PodSandboxConfig,
+    namespaces: NamespaceOption,
 }
 
 impl<'a> Pod<'a> {
-    pub(super) fn new(cri: &'a Cri<'a>, id: String, config: PodSandboxConfig) -> Self {
-        Self { cri, id, config }
+    pub(super) fn new(
+        cri: &'a Cri<'a>,
+        id: String,
+        config: PodSandboxConfig,
+        namespaces: NamespaceOption,
+    ) -> Self {
+        Self { cri, id, config, namespaces }
     }
 
     /// Its id.
@@ -52,7 +59,7 @@ impl<'a> Pod<'a> {
                     ..Default::default()
                 }),
                 security_context: Some(LinuxContainerSecurityContext {
-                    namespace_options: Some(namespaces()),
+                    namespace_options: Some(self.namespaces.clone()),
                     ..Default::default()
                 }),
             }),
@@ -122,6 +129,26 @@ impl PodContainer<'_> {
             let status = self.status();
             (status.state() == ContainerState::ContainerExited).then_some(status)
         })
+    }
+
+    /// Runs a command in it to its end, as an exec probe does: its exit code and output.
+    #[track_caller]
+    pub fn exec(&self, words: &[&str]) -> Result<(i32, String), Status> {
+        let cmd = words.iter().map(|&word| word.to_owned()).collect();
+        let request = ExecSyncRequest { container_id: self.id.clone(), cmd, timeout: 10 };
+        let answer = self.cri.call(async |mut client| client.exec_sync(request).await)?;
+        Ok((answer.exit_code, String::from_utf8_lossy(&answer.stdout).into_owned()))
+    }
+
+    /// Changes its memory limit, in bytes.
+    #[track_caller]
+    pub fn limit_memory(&self, bytes: i64) {
+        let request = UpdateContainerResourcesRequest {
+            container_id: self.id.clone(),
+            linux: Some(LinuxContainerResources { memory_limit_in_bytes: bytes, ..Default::default() }),
+            ..Default::default()
+        };
+        self.cri.call(async |mut client| client.update_container_resources(request).await).unwrap();
     }
 
     /// Stops it with that grace period in seconds.

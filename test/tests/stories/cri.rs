@@ -1,5 +1,6 @@
 //! Pods by CRI, with the runtime handler `wasmedge` as `deploy/containerd.toml` configures it.
 
+use k8s_cri::v1::{IdMapping, NamespaceMode, NamespaceOption, UserNamespace};
 use wasmedge_shim_tests::{Containerd, Cri, DEADLINE, Image, Pod, finish, guests, part};
 
 const PROBE: &str = "docker.io/library/probe:1";
@@ -106,4 +107,43 @@ fn said_in(pod: &Pod<'_>) {
     let said = pod.run("said", PROBE, &["say", "fine"]);
     assert_eq!(said.wait().exit_code, 0);
     assert!(said.log().contains("stdout F fine\n"), "{}", said.log());
+}
+
+#[test]
+fn probes_are_executed_and_limits_change_while_a_container_runs() {
+    let containerd = containerd();
+    let cri = Cri::of(&containerd);
+    let pod = cri.run_pod("wasmedge");
+    let container = pod.run("app", PROBE, &["sleep"]);
+    container.wait_for_log("sleeping");
+    assert_eq!(container.exec(&["/app.wasm", "say", "healthy"]).unwrap(), (0, "healthy\n".to_owned()));
+    assert_eq!(container.exec(&["/app.wasm", "exit", "3"]).unwrap().0, 3);
+    let missing = container.exec(&["/missing"]).unwrap_err();
+    assert!(missing.message().contains("/missing: no such file or directory"), "{missing}");
+    container.limit_memory(48 << 20);
+    assert_eq!(container.exec(&["/app.wasm", "allocate", "200"]).unwrap().0, 137);
+    let neighbour = pod.run("neighbour", BUSYBOX, &["-c", "sleep 1000"]);
+    assert_eq!(neighbour.exec(&["/bin/sh", "-c", "exit 4"]).unwrap().0, 4);
+}
+
+#[test]
+fn a_pod_with_users_of_its_own_is_refused_by_its_cause() {
+    let containerd = containerd();
+    let cri = Cri::of(&containerd);
+    let mapping = || vec![IdMapping { host_id: 100_000, container_id: 0, length: 65_536 }];
+    let users = UserNamespace { mode: NamespaceMode::Pod.into(), uids: mapping(), gids: mapping() };
+    let namespaces = NamespaceOption {
+        pid: NamespaceMode::Container.into(),
+        userns_options: Some(users),
+        ..Default::default()
+    };
+    let refused = cri
+        .try_run_pod("wasmedge", namespaces)
+        .and_then(|pod| pod.try_run("users", PROBE, &["say", "hi"]))
+        .err();
+    let refused = refused.expect("refused");
+    assert!(
+        refused.message().contains("mapped users (uidmap=0:100000:65536), which is not supported"),
+        "{refused}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
 
 use crate::bundle::Bundle;
@@ -26,6 +26,10 @@ pub(super) async fn mount(bundle: &Bundle, mounts: Vec<Mount>) -> Result<()> {
 
 impl Mount {
     fn apply(&self, rootfs: &std::path::Path) -> Result<()> {
+        // containerd's own options, for a pod with users of its own (Kubernetes' `hostUsers: false`).
+        if let Some(map) = self.options.iter().find(|option| option.starts_with("uidmap=")) {
+            bail!("the root filesystem is to be mounted with mapped users ({map}), which is not supported");
+        }
         let target: PathBuf = rootfs.join(self.target.trim_start_matches('/'));
         std::fs::create_dir_all(&target).with_context(|| format!("making {}", target.display()))?;
         let (kind, source) = (Some(self.kind.as_str()), Some(self.source.as_str()));
