@@ -187,6 +187,16 @@ mod tests {
         }
     }
 
+    /// The same file under a number that no other test's descriptors come to, since the kernel gives the lowest free
+    /// one: `cargo test` runs tests as threads of one process.
+    fn numbered(number: c_int, file: &impl AsRawFd) -> OwnedFd {
+        // SAFETY: makes a descriptor that nobody else has.
+        let made =
+            unsafe { OwnedFd::from_raw_fd(libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number)) };
+        assert_eq!(made.as_raw_fd(), number);
+        made
+    }
+
     #[test]
     fn a_change_is_told_before_the_next_wait() {
         let (epoll, (reader, _writer)) = (Epoll::new(), pipe().unwrap());
@@ -210,19 +220,16 @@ mod tests {
 
     #[test]
     fn a_descriptor_with_a_closed_ones_number_is_another() {
-        let (epoll, (reader, writer)) = (Epoll::new(), pipe().unwrap());
-        epoll.control(EPOLL_CTL_ADD, &reader, EPOLLIN);
-        let number = reader.as_raw_fd();
+        let (epoll, (reader, _writer)) = (Epoll::new(), pipe().unwrap());
+        let number = 900;
+        let closed = numbered(number, &reader);
+        epoll.control(EPOLL_CTL_ADD, &closed, EPOLLIN);
+        close(std::os::fd::IntoRawFd::into_raw_fd(closed));
         let (other, _writer) = pipe().unwrap();
-        close(std::os::fd::IntoRawFd::into_raw_fd(reader));
-        // SAFETY: the number is free, and belongs to the new descriptor alone.
-        let reused =
-            unsafe { OwnedFd::from_raw_fd(libc::fcntl(other.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number)) };
-        assert_eq!(reused.as_raw_fd(), number);
+        let reused = numbered(number, &other);
         assert_eq!(epoll.control(EPOLL_CTL_MOD, &reused, EPOLLIN), 0);
         epoll.settle();
         assert_eq!(epoll.told(&reused), Some(EPOLLIN));
-        drop(writer);
     }
 
     #[test]
@@ -232,7 +239,7 @@ mod tests {
         epoll.control(EPOLL_CTL_MOD, &reader, EPOLLOUT);
         assert_eq!(epoll.control(EPOLL_CTL_DEL, &reader, 0), 0);
         assert_eq!(epoll.told(&reader), None);
-        let closed = std::os::fd::IntoRawFd::into_raw_fd(writer);
+        let closed = std::os::fd::IntoRawFd::into_raw_fd(numbered(901, &writer));
         close(closed);
         assert_eq!(epoll.control(EPOLL_CTL_MOD, &closed, EPOLLIN), -1);
         epoll.settle();

@@ -1,12 +1,14 @@
 //! Docker 28: what its users do with a container, they do with a Wasm one.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use wasmedge_shim_tests::guests::{self, Guest};
 use wasmedge_shim_tests::{
-    DEADLINE, Dockerd, Finished, Image, Store, docker_version, eventually, finish, here, part,
+    Captured, DEADLINE, Dockerd, Finished, Image, Store, docker_version, eventually, finish, here, part,
 };
 
 const STORES: [Store; 2] = [Store::Docker, Store::Containerd];
@@ -349,15 +351,46 @@ fn a_terminal_on_a_terminal() {
 }
 
 #[test]
+fn a_terminal_is_left_and_attached_to_again() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let name = docker.detached(&["-it", &image, "echo"]);
+    let socket = docker.host();
+    // Types the keys on a terminal of its own, each after what has to be seen first; what was seen in the end.
+    let attach = |steps: &[(&str, &str)]| {
+        let line = format!("docker --host={socket} attach {name}");
+        let mut script = docker.cell().command("script");
+        script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut attached = script.spawn().unwrap();
+        let seen = Captured::from_reader(attached.stdout.take().unwrap());
+        let mut keys = attached.stdin.take().unwrap();
+        for (seen_first, typed) in steps {
+            seen.wait_for(seen_first, DEADLINE);
+            keys.write_all(typed.as_bytes()).unwrap();
+        }
+        let seen = seen.to_end(DEADLINE);
+        attached.wait().unwrap();
+        seen
+    };
+    let (leave, interrupt) = ("\x10\x11", "\x03");
+    let seen = attach(&[("", "one\n"), ("one\r\none\r\n", leave)]);
+    assert!(seen.contains("read escape sequence"), "{seen:?}");
+    assert_eq!(docker.inspect(&name)["State"]["Running"], true);
+    attach(&[("", "two\n"), ("two\r\ntwo\r\n", interrupt)]);
+    assert_eq!(docker.docker(&["wait", &name]).success().stdout, "130\n");
+    docker.remove(&name);
+}
+
+#[test]
 fn a_file_is_passed_through_standard_input() {
     let docker = dockerd();
     let image = docker.load(&Image::classic(guests::PROBE));
     let file = docker.cell().directory().join(docker.new_name());
-    fs::write(&file, "x".repeat(5_000_000)).unwrap();
+    fs::write(&file, "x".repeat(100_000_000)).unwrap();
     let mut run =
         docker.command(&["run", "--rm", "-i", "--runtime=io.containerd.wasmedge.v1", &image, "echo"]);
     let out = finish(run.stdin(fs::File::open(&file).unwrap()), DEADLINE).success();
-    assert_eq!(out.bytes.len(), 5_000_000);
+    assert_eq!(out.bytes.len(), 100_000_000);
 }
 
 /// `docker run` of an image that cannot run, twice under the same name.
