@@ -12,12 +12,16 @@ fn main() {
     let replaced = [
         ("_Unwind_Backtrace", "calling_stack.rs"),
         ("_Znwm", "stack_limit.rs"),
-        ("close", "interest.rs"),
-        ("epoll_ctl", "interest.rs"),
-        ("epoll_wait", "restart.rs"),
-        ("sendmsg", "needless.rs"),
+        ("close", "poll/interest.rs"),
+        ("epoll_ctl", "poll/interest.rs"),
+        ("epoll_wait", "poll/restart.rs"),
+        ("fcntl", "poll/short_read.rs"),
+        ("getsockopt", "poll/size.rs"),
+        ("ioctl", "poll/size.rs"),
+        ("readv", "poll/short_read.rs"),
+        ("sendmsg", "poll/needless.rs"),
         ("sigaction", "native_stack.rs"),
-        ("writev", "needless.rs"),
+        ("writev", "poll/needless.rs"),
     ];
     for (symbol, _file) in replaced {
         println!("cargo:rustc-link-arg-bins=-Wl,--export-dynamic-symbol={symbol}");

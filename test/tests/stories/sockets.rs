@@ -61,6 +61,27 @@ fn an_unpatched_hyper_server_answers() {
 }
 
 #[test]
+fn requests_in_pieces_and_several_at_once_are_answered_in_order() {
+    let containerd = Containerd::start();
+    let server = http_server(&containerd);
+    let busybox = part("busybox/bin/busybox").display().to_string();
+    let pieces = [
+        "GET /in-pi",
+        "eces HTTP/1.1\\r\\nhost: x\\r\\n\\r\\nGET /at-once HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n",
+        "GET /late HTTP/1.1\\r\\nhost: x\\r\\nconnection: close\\r\\n\\r\\n",
+    ];
+    let sent: Vec<String> =
+        pieces.iter().map(|piece| format!("printf '{piece}'; {busybox} sleep 0.1")).collect();
+    let script = format!("({}) | {busybox} nc 127.0.0.1 8080", sent.join("; "));
+    let answers = containerd.cell().run(&["sh", "-c", &script]).success().stdout;
+    let asked: Vec<&str> =
+        answers.lines().filter_map(|line| line.split_once("you asked for ")).map(|(_, path)| path).collect();
+    assert_eq!(asked, ["/in-pieces", "/at-once", "/late"], "{answers}");
+    server.kill("SIGTERM");
+    assert_eq!(server.wait(), 143);
+}
+
+#[test]
 fn a_server_with_an_idle_connection_uses_no_processor() {
     let containerd = Containerd::start();
     let server = http_server(&containerd);

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{interest, needless};
+use super::{interest, needless, short_read, size};
 
 /// libc's `epoll_wait`, for everything in this process, but never ended by a signal, told of what has
 /// changed, and without needless events.
@@ -28,7 +28,10 @@ extern "C" fn epoll_wait(
         let count = unsafe { libc::syscall(libc::SYS_epoll_wait, epoll, events, most, left) };
         if let Ok(count) = usize::try_from(count) {
             // SAFETY: the kernel has written that many.
-            needless::note(epoll, unsafe { std::slice::from_raw_parts(events, count) });
+            let events = unsafe { std::slice::from_raw_parts(events, count) };
+            needless::note(epoll, events);
+            short_read::note(events);
+            size::note(events);
         }
         if count >= 0 || std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
             return count as libc::c_int;

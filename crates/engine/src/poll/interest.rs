@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use libc::{ENOENT, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLONESHOT, c_int, epoll_event};
 
+use super::short_read;
+
 static INTERESTS: Mutex<Interests> = Mutex::new(Interests { of: Vec::new(), changed: Vec::new() });
 
 /// Those of this process, by their descriptors' numbers.
@@ -60,24 +62,25 @@ extern "C" fn close(fd: c_int) -> c_int {
         *known = None;
     }
     drop(interests);
+    short_read::forget(fd);
     // SAFETY: the argument is the caller's, who keeps the contract of close(2).
     unsafe { libc::syscall(libc::SYS_close, fd) as c_int }
 }
 
 /// Tells the kernel what has changed in an epoll instance, before it is waited for.
-pub(crate) fn settle(epoll: c_int) {
+pub(super) fn settle(epoll: c_int) {
     INTERESTS.lock().unwrap_or_else(PoisonError::into_inner).settle(epoll);
 }
 
 /// What a wait on one descriptor in an epoll instance would be for; `None` if it is unknown.
-pub(crate) fn of(epoll: c_int, fd: c_int) -> Option<u32> {
+pub(super) fn of(epoll: c_int, fd: c_int) -> Option<u32> {
     let interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
     let known = interests.of.get(usize::try_from(fd).ok()?).copied().flatten();
     known.filter(|known| known.epoll == epoll).map(|known| known.wanted.events)
 }
 
 /// All that a wait on an epoll instance would be for.
-pub(crate) fn all(epoll: c_int) -> Vec<(c_int, u32)> {
+pub(super) fn all(epoll: c_int) -> Vec<(c_int, u32)> {
     let interests = INTERESTS.lock().unwrap_or_else(PoisonError::into_inner);
     let known = (0..).zip(&interests.of).filter_map(|(fd, known)| Some((fd, (*known)?)));
     known.filter(|(_, known)| known.epoll == epoll).map(|(fd, known)| (fd, known.wanted.events)).collect()

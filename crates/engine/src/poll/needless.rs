@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use libc::{EPOLLOUT, c_int, epoll_event, iovec, msghdr, pollfd, ssize_t};
 
-use crate::interest;
+use super::interest;
 
 /// So many needless events in a row are nothing special: a connection was made, or somebody else is slow.
 const FREE: u32 = 3;
@@ -21,7 +21,7 @@ static IN_A_ROW: AtomicU32 = AtomicU32::new(0);
 static HAS_WRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// To be called before a wait without end: may wait for all but needless events.
-pub(crate) fn hold(epoll: c_int) {
+pub(super) fn hold(epoll: c_int) {
     let beyond = IN_A_ROW.load(Ordering::Relaxed).saturating_sub(FREE);
     if beyond == 0 || HAS_WRITTEN.load(Ordering::Relaxed) {
         return;
@@ -38,7 +38,7 @@ pub(crate) fn hold(epoll: c_int) {
 }
 
 /// To be called with what a wait has ended with.
-pub(crate) fn note(epoll: c_int, events: &[epoll_event]) {
+pub(super) fn note(epoll: c_int, events: &[epoll_event]) {
     let is_needless = |event: &epoll_event| {
         // WasmEdge fills in the lower half only.
         let wanted = interest::of(epoll, event.u64 as u32 as c_int);
