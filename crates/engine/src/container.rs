@@ -18,7 +18,7 @@ mod signals;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use libcontainer::container::ContainerStatus;
+use libcontainer::container::{ContainerStatus, State};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use libcontainer::oci_spec::runtime::{LinuxSeccomp, Process, Spec};
@@ -55,9 +55,7 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
         }
         let made = site.build(vm, task, reply, streams, |builder| {
             let init = builder.as_init(&create.bundle).with_systemd(create.systemd_cgroup);
-            let mut container = init.as_sibling(true).with_detach(true).build()?;
-            // Exec asks libcontainer's state, which nobody updates when the daemon starts the container.
-            container.set_status(ContainerStatus::Running).save()?;
+            let container = init.as_sibling(true).with_detach(true).build()?;
             let pid = container.pid().map(|pid| pid.as_raw());
             let pid = pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))?;
             if let Some(spec) = &spec {
@@ -102,18 +100,21 @@ pub fn exec(vm: Vm, mut exec: Exec, fds: CreateFds) -> ! {
     let site = Site { id: &exec.id, state: &exec.dir, console, step: "setting up the process" };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
         site.build(vm, task, reply, streams, |builder| {
-            borrow_state(&exec).map_err(LibcontainerError::OtherIO)?;
+            borrow_state(&exec)?;
             let tenant = builder.as_tenant().with_process(Some(&path)).as_sibling(true).with_detach(true);
             tenant.build().map(|pid| pid.as_raw())
         })
     })
 }
 
-/// Lets libcontainer find the container's state in the exec's own directory, where it also leaves a socket behind.
-fn borrow_state(exec: &Exec) -> std::io::Result<()> {
+/// Lets libcontainer find the container's state in the exec's own directory, where it also leaves a socket behind. Nobody
+/// tells libcontainer when the daemon starts a container, but only a running one can have an exec.
+fn borrow_state(exec: &Exec) -> Result<(), LibcontainerError> {
+    let mut state = State::load(&exec.state.join(&exec.id))?;
+    state.status = ContainerStatus::Running;
     let own = exec.dir.join(&exec.id);
-    std::fs::create_dir(&own)?;
-    std::os::unix::fs::symlink(exec.state.join(&exec.id).join("state.json"), own.join("state.json"))
+    std::fs::create_dir(&own).map_err(LibcontainerError::OtherIO)?;
+    Ok(state.save(&own)?)
 }
 
 /// What libcontainer would take and not do, or do and not explain.

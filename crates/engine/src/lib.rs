@@ -8,6 +8,7 @@ pub mod calling_stack;
 pub mod compile;
 pub mod container;
 pub mod diagnosis;
+mod ending;
 pub mod guest;
 pub mod module;
 pub mod name_service;

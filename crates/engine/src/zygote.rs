@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use wasmedge_messages::{Channel, Failure, FailureKind, Reply, Request, ZYGOTE_CHANNEL_FD};
 
 use crate::container;
+use crate::ending;
 use crate::name_service;
 use crate::title;
 use crate::vm::Vm;
@@ -24,6 +25,7 @@ pub fn serve() -> Result<()> {
     let channel = inherited_channel()?;
     name_service::settle()?;
     let mut vm = Some(Vm::prepare().context("setting up WasmEdge")?);
+    ending::destroy_nothing();
     while let Some((request, fds)) = channel.receive::<Request>().context("receiving a request")? {
         let Some(fds) = request.take_fds(fds) else { bail!("request without its descriptors") };
         match fork_sibling() {
