@@ -88,12 +88,12 @@ impl Guests {
     fn build_native(&self) -> Result<()> {
         for (name, flags) in [("pause", ["-Os", "-static"]), ("constructor", ["-fPIC", "-shared"])] {
             run(
-                Command::new("gcc")
+                Command::new("cc")
                     .args(flags)
                     .args(["-Wall", "-s", "-o"])
                     .arg(self.output.join(name))
                     .arg(self.sources.join("native").join(name).with_extension("c")),
-                "building a native guest (it takes gcc and libc6-dev)",
+                "building a native guest (it takes a C compiler, by the name cc, and a C library to link statically)",
             )?;
         }
         Ok(())

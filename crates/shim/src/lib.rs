@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod alone;
 mod answer;
 mod bootstrap;
 mod bundle;

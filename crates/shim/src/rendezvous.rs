@@ -211,6 +211,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::alone::alone;
 
     const WHOM: Whom<'_> =
         Whom { address: "/run/containerd/containerd.sock", namespace: "default", build: "1", pod: None };
@@ -234,6 +235,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_nobody_listens_on_is_not_served() {
+        let _alone = alone();
         let base = tempfile::tempdir().unwrap();
         let rendezvous = Rendezvous::under(base.path(), WHOM);
         let _lock = rendezvous.lock().unwrap();
@@ -247,6 +249,7 @@ mod tests {
 
     #[test]
     fn what_dead_daemons_left_is_swept_and_what_is_in_use_is_not() {
+        let _alone = alone();
         let base = tempfile::tempdir().unwrap();
         let [dead, served, starting] = ["dead", "served", "starting"]
             .map(|build| Rendezvous::under(base.path(), Whom { build, ..WHOM }));
@@ -260,6 +263,7 @@ mod tests {
 
     #[test]
     fn a_daemon_cannot_leave_while_a_start_is_under_way() {
+        let _alone = alone();
         let base = tempfile::tempdir().unwrap();
         let rendezvous = Rendezvous::under(base.path(), WHOM);
         let start = rendezvous.lock().unwrap();

@@ -241,9 +241,7 @@ fn a_compiler_that_is_killed_leaves_no_entry_and_the_guest_is_interpreted() {
             let found = containerd.cell().processes_named("compile --memory");
             (found.len() == 2).then_some(found)
         });
-        for pid in compilers {
-            containerd.cell().run(&["kill", "-KILL", &pid.to_string()]);
-        }
+        containerd.cell().kill("KILL", &compilers);
         let task = creating.join().unwrap();
         task.log().wait_for(INTERPRETED, DEADLINE);
         let log = task.log().so_far();
@@ -262,7 +260,7 @@ fn a_daemon_that_is_killed_takes_its_compiler_with_it_and_the_next_one_compiles(
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::HTTP).compiled("background").create();
     eventually("a draft", PATIENCE, || (entries(&containerd, "new").len() == 1).then_some(()));
-    containerd.cell().run(&["kill", "-KILL", &task.connect().shim_pid.to_string()]).success();
+    containerd.cell().kill("KILL", &[task.connect().shim_pid]).success();
     containerd.verb("delete", task.id(), task.bundle()).success();
     eventually("the compiler is gone", DEADLINE, || {
         containerd.cell().processes_named("compile --memory").is_empty().then_some(())

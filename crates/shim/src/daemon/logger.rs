@@ -107,6 +107,7 @@ fn decoded(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alone::alone;
 
     #[test]
     fn the_query_of_the_uri_is_the_command_line() {
@@ -117,6 +118,7 @@ mod tests {
 
     #[test]
     fn a_logger_that_is_not_there_is_named() {
+        let _alone = alone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let whose = Whose { id: "c1", namespace: "default" };
         let error = runtime.block_on(Logger::start("/no/such/logger", whose)).unwrap_err();

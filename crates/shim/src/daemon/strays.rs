@@ -59,9 +59,11 @@ mod tests {
     use wasmedge_messages::Channel;
 
     use super::*;
+    use crate::alone::alone;
 
     #[test]
     fn the_holder_of_the_far_end_is_killed_and_nobody_else() {
+        let _alone = alone();
         let (_ours, theirs) = Channel::pair().unwrap();
         let strays = Strays::holding(&theirs).unwrap();
         let spawn = |stdin: Stdio| Command::new("sleep").arg("60").stdin(stdin).spawn().unwrap();
