@@ -14,7 +14,7 @@ export WASMEDGE_INCLUDE_DIR := $(WASMEDGE_DIR)/include
 export WASMEDGE_LIB_DIR := $(firstword $(patsubst %/libwasmedge.so,%,\
     $(wildcard $(patsubst %,$(WASMEDGE_DIR)/%/libwasmedge.so,lib64 lib lib/x86_64-linux-gnu))))
 ifeq ($(and $(WASMEDGE_LIB_DIR),$(shell grep -s 'WASMEDGE_VERSION "0.17.1"' $(WASMEDGE_INCLUDE_DIR)/wasmedge/version.h)),)
-$(error WASMEDGE_DIR=$(WASMEDGE_DIR): there is no WasmEdge 0.17.1 with include/wasmedge/version.h and lib/libwasmedge.so)
+$(error WASMEDGE_DIR=$(WASMEDGE_DIR): there is no WasmEdge 0.17.1 with include/wasmedge/version.h and lib/libwasmedge.so (Debian: libwasmedge-dev))
 endif
 else
 BUILD_PARTS += wasmedge
@@ -67,6 +67,10 @@ install: build/root/bin/containerd-shim-wasmedge-v1 ## copy build/root to DESTDI
 
 build/root/bin/containerd-shim-wasmedge-v1:
 	$(MAKE) build
+
+ifneq ($(WASMEDGE_DIR),$(shell cat build/root.wasmedge 2> /dev/null))
+.PHONY: build/root/bin/containerd-shim-wasmedge-v1
+endif
 
 uninstall: ## remove what install copied
 	cd $(INSTALLED) && rm -rf bin/containerd-shim-wasmedge-v1 bin/wasmedge-engine \

@@ -2,8 +2,9 @@
 //! a directory.
 //!
 //! When the cell is dropped, or the test process dies in whatever way, its first process ends and the
-//! kernel kills every other. `/run`, `/tmp` and `/var/cache` in it are its own, the rest is the machine's; only
-//! cgroups are the machine's entirely, so everything in a cell uses cgroups below its name.
+//! kernel kills every other. `/run`, `/tmp` and `/var/cache` in it are its own, a home that the repository is in shows
+//! nothing else, the rest is the machine's; only cgroups are the machine's entirely, so everything in a cell uses
+//! cgroups below its name.
 
 mod leftovers;
 
@@ -24,9 +25,21 @@ use crate::{DEADLINE, Finished, eventually, finish};
 /// The cell's first process: sets up, then waits for the end of its input. bash reaps what it adopts.
 const INIT: &str = r#"
 set -e
+umask 022
 mount -t tmpfs -o mode=0755 run /run
-# A checkout below /tmp must stay in sight.
-case "$1" in /tmp/*) ;; *) mount -t tmpfs -o mode=1777 tmp /tmp ;; esac
+# The repository stays where it is: in a checkout below /tmp too, and below a home that only its owner may enter, for
+# those who are other users in here.
+mkdir /run/repository
+mount --rbind "$1" /run/repository
+mount -t tmpfs -o mode=1777 tmp /tmp
+directory=$1 closed=
+while directory=$(dirname "$directory"); [ "$directory" != / ]; do
+    case $(stat -c %A "$directory" 2> /dev/null) in *x | *t | "") ;; *) closed=$directory ;; esac
+done
+[ -z "$closed" ] || mount -t tmpfs -o mode=0755 entered "$closed"
+mkdir -p "$1"
+mount --move /run/repository "$1"
+rmdir /run/repository
 # /sys shows the network of the one who mounts it.
 mkdir /run/cgroup
 mount --rbind /sys/fs/cgroup /run/cgroup

@@ -347,7 +347,9 @@ fn an_image_is_compiled_before_it_is_first_started() {
     assert!(warm(&layer).success().stdout.contains("compiled in"));
     let short = files.strip_prefix("docker.io/library/").unwrap();
     assert!(warm(short).success().stdout.contains("there already"), "the same image by its short name");
-    assert!(!containerd.ctr(&["snapshots", "list"]).success().stdout.contains("wasmedge-engine"));
+    for kept in ["snapshots", "leases"] {
+        assert!(!containerd.ctr(&[kept, "list"]).success().stdout.contains("wasmedge-engine"), "{kept}");
+    }
     assert!(!fs::read_to_string("/proc/mounts").unwrap().contains("wasmedge-engine"));
 
     warm("docker.io/library/nothing:1").with_code(1).complaining(&["nothing:1", "no such image"]);

@@ -24,6 +24,12 @@ fn belongings(containerd: &MockContainerd, daemon: u32) -> [usize; 2] {
     })
 }
 
+/// The number that the daemon's next descriptor has. A limit is one of numbers.
+fn first_free(containerd: &MockContainerd, daemon: u32) -> usize {
+    let open = containerd.cell().outside(format!("/proc/{daemon}/fd"));
+    (0..).find(|number| !open.join(format!("{number}")).is_symlink()).unwrap()
+}
+
 #[test]
 fn three_hundred_containers_at_once_are_all_accounted_for() {
     let containerd = MockContainerd::start();
@@ -83,15 +89,22 @@ fn without_descriptors_a_create_fails_and_the_daemon_lives() {
         let limit = format!("--nofile={limit}:");
         containerd.cell().run(&["prlimit", "--pid", &pid, &limit]).success();
     };
+    // What is about to be closed is closed when the daemon has answered often enough.
+    for _ in 0..20 {
+        companion.state().unwrap();
+    }
     let [before, _] = belongings(&containerd, daemon);
     // One for the caller's connection, and not enough for a container.
     for more in [1, 3, 6] {
-        limit(before + more);
+        limit(first_free(&containerd, daemon) + more);
         let refusal = containerd.task(guests::HELLO).try_create().err().expect("refused");
         assert!(refusal.message.contains("No file descriptors available"), "{more}: {refusal}");
+        eventually("the caller's connection is closed", DEADLINE, || {
+            (belongings(&containerd, daemon)[0] <= before).then_some(())
+        });
     }
     // A connection that cannot be taken waits, and disturbs nobody.
-    limit(before);
+    limit(first_free(&containerd, daemon));
     thread::scope(|scope| {
         let waiting = scope.spawn(|| containerd.task(guests::HELLO).create().start().finish());
         for _ in 0..20 {

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{RemoveSnapshotRequest, ViewSnapshotRequest};
+use containerd_client::services::v1::{CreateRequest, DeleteRequest};
 use containerd_client::tonic::transport::Channel;
 use containerd_client::types::Mount;
 use nix::sched::{CloneFlags, unshare};
@@ -12,11 +14,16 @@ use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{Process, ProcessBuilder};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use sha2::{Digest, Sha256};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::layers::Image;
 use super::{Content, MAX_DOCUMENT, ensure_size, in_time, in_words};
 use crate::entrypoint::Entrypoint;
 use crate::modules::{Candidate, Digests, Module};
+
+/// How long a view may be looked into.
+const LEASE: Duration = Duration::minutes(5);
 
 impl Content {
     /// The module that a container of this image would run. Of an image of files a view is mounted for a moment, in a
@@ -63,20 +70,42 @@ impl Content {
         snapshotter: &str,
     ) -> Result<Option<Candidate>> {
         let mut snapshots = SnapshotsClient::new(channel.clone());
-        let (snapshotter, key) = (snapshotter.to_owned(), format!("wasmedge-engine-{}", std::process::id()));
+        let lease = self.lease(channel).await?;
+        let (snapshotter, key) = (snapshotter.to_owned(), lease.clone());
         let parent = chain_id(config.rootfs().diff_ids());
         let (labels, view) = (Default::default(), (snapshotter.clone(), key.clone()));
         let view = ViewSnapshotRequest { snapshotter: view.0, key: view.1, parent, labels };
-        let view = self.request(view);
+        let mut view = self.request(view);
+        view.metadata_mut().insert("containerd-lease", lease.parse().context("naming a lease")?);
         let view = in_time(async { snapshots.view(view).await.map_err(in_words) }).await;
-        let mounts =
-            view.with_context(|| format!("it is not unpacked by {snapshotter}"))?.into_inner().mounts;
-        let found = open_entrypoint(&mounts, &process(config)?);
-        let remove = self.request(RemoveSnapshotRequest { snapshotter, key });
-        in_time(async { snapshots.remove(remove).await.map_err(in_words) })
+        let found = match view {
+            Ok(view) => {
+                let found = process(config).and_then(|it| open_entrypoint(&view.into_inner().mounts, &it));
+                let remove = self.request(RemoveSnapshotRequest { snapshotter, key });
+                let removed = in_time(async { snapshots.remove(remove).await.map_err(in_words) }).await;
+                found.and_then(|found| removed.map(|_| found).context("removing the view of it"))
+            }
+            Err(error) => Err(error.context(format!("it is not unpacked by {snapshotter}"))),
+        };
+        let delete = self.request(DeleteRequest { id: lease, sync: false });
+        let ended =
+            in_time(async { LeasesClient::new(channel.clone()).delete(delete).await.map_err(in_words) })
+                .await;
+        found.and_then(|found| ended.map(|_| found).context("ending the lease of its view"))
+    }
+
+    /// A lease of a name of its own: a view that nobody has leased is garbage, which containerd may remove at any moment.
+    /// It ends by itself if this process cannot end it.
+    async fn lease(&self, channel: &Channel) -> Result<String> {
+        let now = OffsetDateTime::now_utc();
+        let id = format!("wasmedge-engine-{}-{}", std::process::id(), now.unix_timestamp_nanos());
+        let end = (now + LEASE).format(&Rfc3339).context("telling the time")?;
+        let labels = [("containerd.io/gc.expire".to_owned(), end)].into();
+        let create = self.request(CreateRequest { id: id.clone(), labels });
+        in_time(async { LeasesClient::new(channel.clone()).create(create).await.map_err(in_words) })
             .await
-            .context("removing the view of it")?;
-        found
+            .context("leasing a view of it")?;
+        Ok(id)
     }
 }
 
