@@ -9,7 +9,7 @@ use crate::cgroup::Cgroup;
 pub(super) fn settings(cgroup: &Cgroup, resources: &LinuxResources) -> Vec<Setting> {
     let mut settings = Vec::new();
     if let Some(memory) = resources.memory() {
-        settings.extend(memory(memory, current_number(cgroup, "memory", "memory.limit_in_bytes")));
+        settings.extend(of_memory(memory, current_number(cgroup, "memory", "memory.limit_in_bytes")));
     }
     if let Some(cpu) = resources.cpu() {
         let numbers = [
@@ -18,7 +18,7 @@ pub(super) fn settings(cgroup: &Cgroup, resources: &LinuxResources) -> Vec<Setti
             ("cpu.rt_runtime_us", cpu.realtime_runtime().map(|n| n.to_string())),
         ];
         settings.extend(numbers.into_iter().filter_map(|(file, value)| Setting::given("cpu", file, value)));
-        settings.extend(quota(cpu, current_number(cgroup, "cpu", "cpu.cfs_quota_us")));
+        settings.extend(of_quota(cpu, current_number(cgroup, "cpu", "cpu.cfs_quota_us")));
     }
     if let Some(weight) = resources.block_io().as_ref().and_then(|io| io.weight()) {
         settings.extend(Setting::given("blkio", "blkio.weight", Some(weight.to_string())));
@@ -27,7 +27,7 @@ pub(super) fn settings(cgroup: &Cgroup, resources: &LinuxResources) -> Vec<Setti
 }
 
 /// The kernel wants limit <= limit with swap at every moment, so the order depends on which way it goes.
-fn memory(memory: &LinuxMemory, current: Option<i64>) -> Vec<Setting> {
+fn of_memory(memory: &LinuxMemory, current: Option<i64>) -> Vec<Setting> {
     let limit = memory.limit().filter(|limit| *limit != 0);
     let swap = memory.swap().filter(|swap| *swap != 0).or(limit.filter(|limit| *limit == -1));
     let limit_setting = Setting::given("memory", "memory.limit_in_bytes", limit.map(|n| n.to_string()));
@@ -45,7 +45,7 @@ fn memory(memory: &LinuxMemory, current: Option<i64>) -> Vec<Setting> {
 
 /// The kernel wants quotas of a group within those of its parents at every moment: an unlimited one gets its period
 /// first.
-fn quota(cpu: &LinuxCpu, current: Option<i64>) -> Vec<Setting> {
+fn of_quota(cpu: &LinuxCpu, current: Option<i64>) -> Vec<Setting> {
     let period = Setting::given("cpu", "cpu.cfs_period_us", cpu.period().map(|n| n.to_string()));
     let quota = Setting::given("cpu", "cpu.cfs_quota_us", cpu.quota().map(|n| n.to_string()));
     let pair = if current.is_some_and(|quota| quota > 0) { [quota, period] } else { [period, quota] };
@@ -69,9 +69,9 @@ mod tests {
         let resources = resources(r#"{"memory":{"limit":200,"swap":400}}"#);
         let memory = resources.memory().as_ref().unwrap();
         let up = ["memory.memsw.limit_in_bytes=400", "memory.limit_in_bytes=200"];
-        assert_eq!(said(&memory(memory, Some(100))), up);
+        assert_eq!(said(&of_memory(memory, Some(100))), up);
         let down = ["memory.limit_in_bytes=200", "memory.memsw.limit_in_bytes=400"];
-        assert_eq!(said(&memory(memory, Some(1000))), down);
+        assert_eq!(said(&of_memory(memory, Some(1000))), down);
     }
 
     #[test]

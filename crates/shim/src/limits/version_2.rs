@@ -36,7 +36,7 @@ pub(super) fn settings(cgroup: &Cgroup, resources: &LinuxResources) -> Result<Ve
     if let Some(cpu) = resources.cpu() {
         let weight = cpu.shares().filter(|shares| *shares != 0).map(|shares| weight_of(shares).to_string());
         settings.extend(Setting::given("cpu", "cpu.weight", weight));
-        settings.extend(quota(cpu, &current(cgroup, "cpu", "cpu.max")));
+        settings.extend(of_quota(cpu, &current(cgroup, "cpu", "cpu.max")));
     }
     if let Some(weight) =
         resources.block_io().as_ref().and_then(|io| io.weight()).filter(|weight| *weight != 0)
@@ -62,7 +62,7 @@ fn weight_of(shares: u64) -> u32 {
     10f64.powf(exponent).ceil() as u32
 }
 
-fn quota(cpu: &LinuxCpu, current: &str) -> Option<Setting> {
+fn of_quota(cpu: &LinuxCpu, current: &str) -> Option<Setting> {
     let (quota, period) =
         (cpu.quota().filter(|quota| *quota != 0), cpu.period().filter(|period| *period != 0));
     if quota.is_none() && period.is_none() {
