@@ -5,7 +5,10 @@ BUILD_PARTS := clang libcgroups libseccomp protoc
 TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
 IN_NODE := TEST_PARTS="$(TEST_PARTS)" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
-NODE_TESTS ?= --skip ahead_of_time
+# What is the same on any host, and so is left out of the slow one: modules, images, their network, 1,000 execs.
+NOT_IN_NODE := ahead_of_time:: bad_input:: dist:: engine_cli:: exit_codes:: images:: output:: sockets:: \
+    docker::an_image docker::an_artifact docker::dockers_own exec::a_thousand
+NODE_TESTS ?= $(addprefix --skip=,$(NOT_IN_NODE))
 INSTALLED := $(DESTDIR)$(PREFIX)
 
 ifdef WASMEDGE_DIR
