@@ -148,6 +148,16 @@ impl Bundle {
         Ok(Config { spec, bundle: self.clone() })
     }
 
+    /// Writes `config.json`, whole or not at all: the delete verb may read it at any time.
+    pub(crate) fn configure(&self, spec: &Spec) -> Result<()> {
+        let path = self.dir.join("config.json");
+        let draft = self.state_root().join("config.json");
+        let text = serde_json::to_vec(spec).context("encoding the configuration")?;
+        fs::write(&draft, text)
+            .and_then(|()| fs::rename(&draft, &path))
+            .with_context(|| format!("writing {}", path.display()))
+    }
+
     /// The container's cgroup as far as the bundle tells it; an unreadable configuration has none.
     pub(crate) fn cgroup(&self) -> Option<Cgroup> {
         let systemd = self.has_scope();
@@ -175,13 +185,7 @@ pub(crate) struct Config {
 impl Config {
     /// Writes it back into the bundle, for all who read it from now on.
     pub(crate) fn save(&self) -> Result<()> {
-        let path = self.bundle.dir.join("config.json");
-        // Whole or not at all: the delete verb may read it at any time.
-        let draft = self.bundle.state_root().join("config.json");
-        let text = serde_json::to_vec(&self.spec).context("encoding the configuration")?;
-        fs::write(&draft, text)
-            .and_then(|()| fs::rename(&draft, &path))
-            .with_context(|| format!("writing {}", path.display()))
+        self.bundle.configure(&self.spec)
     }
 
     /// The pod's id; the container's own if it is in no pod.

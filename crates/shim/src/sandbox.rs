@@ -5,6 +5,7 @@
 //! files; see [`Sandbox::complete`].
 
 mod files;
+mod init;
 mod membership;
 mod namespaces;
 mod pod;
@@ -36,7 +37,7 @@ pub(crate) struct Sandbox {
 #[derive(Debug)]
 enum Phase {
     Created,
-    Ready { since: SystemTime, namespaces: Namespaces },
+    Ready { since: SystemTime, namespaces: Box<Namespaces> },
     Stopped { since: Option<SystemTime> },
 }
 
@@ -65,8 +66,25 @@ impl Sandbox {
         });
         let namespaces = namespaces.await?;
         let since = SystemTime::now();
-        *self.phase() = Phase::Ready { since, namespaces };
+        *self.phase() = Phase::Ready { since, namespaces: Box::new(namespaces) };
         Ok(since)
+    }
+
+    /// Configures the bundle as that of the pod's init, if it needs one; whether it does.
+    pub(crate) fn configure_init(&self) -> Result<bool> {
+        let phase = self.phase();
+        let Phase::Ready { namespaces, .. } = &*phase else { return Ok(false) };
+        if self.pod.shares_processes {
+            self.bundle.configure(&init::configuration(self.id(), &self.pod, namespaces)?)?;
+        }
+        Ok(self.pod.shares_processes)
+    }
+
+    /// The process in whose namespace the containers' processes are to be.
+    pub(crate) fn set_init(&self, pid: u32) {
+        if let Phase::Ready { namespaces, .. } = &mut *self.phase() {
+            namespaces.set_init(pid);
+        }
     }
 
     /// Gives a container of the pod what its configuration leaves to the sandbox. Fails if the pod does not run.

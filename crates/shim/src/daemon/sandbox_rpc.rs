@@ -48,7 +48,11 @@ impl Sandbox for Table {
         Ok(api::StartSandboxResponse { pid: std::process::id(), created_at, ..Default::default() })
     }
 
-    async fn platform(&self, _: &TtrpcContext, request: api::PlatformRequest) -> Result<api::PlatformResponse> {
+    async fn platform(
+        &self,
+        _: &TtrpcContext,
+        request: api::PlatformRequest,
+    ) -> Result<api::PlatformResponse> {
         self.0.sandbox(&request.sandbox_id)?;
         let (os, architecture) = ("linux".to_owned(), "amd64".to_owned());
         let platform = Platform { os, architecture, ..Default::default() };

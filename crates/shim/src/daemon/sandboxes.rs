@@ -12,6 +12,8 @@ use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use rustix::process::Signal;
 
 use super::container::Container;
+use super::create::CreateRequest;
+use super::stdio::Streams;
 use super::{Daemon, logging, stats};
 use crate::bundle::{Bundle, Config};
 use crate::failure::{Failure, OrFail, Result};
@@ -44,8 +46,35 @@ impl Daemon {
     }
 
     /// Makes what the pod's containers share; when that was.
-    pub(super) async fn start_sandbox(&self, id: &str) -> Result<SystemTime> {
-        Ok(self.sandbox(id)?.start().await?)
+    pub(super) async fn start_sandbox(self: &Arc<Self>, id: &str) -> Result<SystemTime> {
+        let sandbox = self.sandbox(id)?;
+        let since = sandbox.start().await?;
+        if sandbox.configure_init()? {
+            self.start_init(sandbox).await?;
+        }
+        Ok(since)
+    }
+
+    /// Runs the pod's init, a container that has the pod's id. Its end is the pod's.
+    async fn start_init(self: &Arc<Self>, sandbox: Arc<Sandbox>) -> Result<()> {
+        let request = CreateRequest {
+            id: sandbox.id().to_owned(),
+            bundle: sandbox.bundle().dir().display().to_string(),
+            mounts: Vec::new(),
+            streams: Streams::default(),
+            from_checkpoint: false,
+            options: None,
+        };
+        sandbox.set_init(self.create(request).await?);
+        let init = self.container(sandbox.id())?;
+        self.start(init.clone()).await?;
+        tokio::spawn(async move {
+            init.first.wait().await;
+            if let Err(error) = sandbox.stop() {
+                log::warn!(target: sandbox.id(), "{error:#}");
+            }
+        });
+        Ok(())
     }
 
     /// Kills what still runs in the pod, and lets go what its containers share.
@@ -58,6 +87,10 @@ impl Daemon {
             let _ = member.kill(&member.first, Signal::KILL, true);
             member.first.wait().await;
         }
+        if let Ok(init) = self.container(id) {
+            let _ = init.first.signal(Signal::KILL);
+            init.first.wait().await;
+        }
         Ok(sandbox.stop()?)
     }
 
@@ -65,6 +98,9 @@ impl Daemon {
     pub(super) async fn shut_sandbox_down(&self, id: &str) -> Result<()> {
         let sandbox = self.sandbox(id)?;
         self.stop_sandbox(id).await?;
+        if let Ok(init) = self.container(id) {
+            self.delete(&init).await?;
+        }
         let bundle = sandbox.bundle().clone();
         let cleared = tokio::task::spawn_blocking(move || remains::clear(&bundle, None)).await;
         cleared.context("a worker thread died")?.context("cleaning up after the pod")?;
@@ -95,7 +131,9 @@ impl Daemon {
             return Ok(());
         }
         if let Ok(sandbox) = self.sandbox(&pod) {
-            sandbox.complete(&mut config.spec).map_err(|error| Failure::precondition(format!("{error:#}")))?;
+            sandbox
+                .complete(&mut config.spec)
+                .map_err(|error| Failure::precondition(format!("{error:#}")))?;
             config.save()?;
             container.enter(sandbox.bundle())?;
         } else if let Ok(pause) = self.container(&pod) {

@@ -17,6 +17,8 @@ pub(crate) struct Namespaces {
     network: Option<PathBuf>,
     ipc: Option<File>,
     uts: Option<File>,
+    /// The first process of the one for processes.
+    init: Option<u32>,
 }
 
 impl Namespaces {
@@ -29,7 +31,8 @@ impl Namespaces {
         unshare(flags).context("leaving the node's")?;
         if let Some(path) = &pod.network {
             let network = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-            setns(network, CloneFlags::CLONE_NEWNET).with_context(|| format!("entering {}", path.display()))?;
+            setns(network, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("entering {}", path.display()))?;
             if !pod.hostname.is_empty() {
                 sethostname(&pod.hostname).with_context(|| format!("the host name {:?}", pod.hostname))?;
             }
@@ -43,12 +46,18 @@ impl Namespaces {
             network: pod.network.clone(),
             ipc: pod.ipc.then(|| current("ipc")).transpose()?,
             uts: pod.network.is_some().then(|| current("uts")).transpose()?,
+            init: None,
         })
+    }
+
+    /// Shares the process namespace of this process.
+    pub(super) fn set_init(&mut self, pid: u32) {
+        self.init = Some(pid);
     }
 
     #[cfg(test)]
     pub(super) fn of_network(path: &str) -> Self {
-        Self { network: Some(path.into()), ipc: None, uts: None }
+        Self { network: Some(path.into()), ipc: None, uts: None, init: None }
     }
 
     /// Where this one can be entered, by anybody on the node who may look into this process; `None` for the node's.
@@ -58,6 +67,7 @@ impl Namespaces {
             Kind::Network => self.network.clone(),
             Kind::Ipc => self.ipc.as_ref().map(held),
             Kind::Uts => self.uts.as_ref().map(held),
+            Kind::Pid => self.init.map(|pid| format!("/proc/{pid}/ns/pid").into()),
             _ => None,
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Pod {
     pub(crate) network: Option<PathBuf>,
     /// Whether it has an IPC namespace of its own.
     pub(crate) ipc: bool,
+    /// Whether its containers share a process namespace.
+    pub(crate) shares_processes: bool,
     /// The host name; empty for the node's.
     pub(crate) hostname: String,
     /// The text of `/etc/resolv.conf`; `None` for the node's.
@@ -57,12 +59,6 @@ impl Pod {
             let map = users.uids.iter().map(map).collect::<Vec<_>>().join(",");
             bail!("the pod is to have mapped users (uidmap={map}), which is not supported");
         }
-        if namespaces.pid == POD {
-            bail!(
-                "the pod's containers are to share their processes, which takes a pause container: use a runtime \
-                 handler with sandboxer \"podsandbox\" for it"
-            );
-        }
         let mut sysctls: BTreeMap<_, _> = linux.sysctls.into_iter().collect();
         if network.is_some() {
             // containerd's own defaults for pods (enable_unprivileged_ports, enable_unprivileged_icmp).
@@ -75,6 +71,7 @@ impl Pod {
         let pod = Self {
             network,
             ipc: namespaces.ipc != NODE,
+            shares_processes: namespaces.pid == POD,
             hostname: config.hostname,
             resolver: config.dns.as_ref().map(Dns::text),
             sysctls,
@@ -214,7 +211,10 @@ mod tests {
         let config = PodSandboxConfig { hostname: "web".into(), dns: Some(dns), linux: Some(linux) };
         let pod = sent(&config, "/run/netns/cni-1").unwrap();
         assert_eq!((pod.hostname.as_str(), pod.ipc), ("web", true));
-        assert_eq!((pod.network, pod.cgroup), (Some("/run/netns/cni-1".into()), Some("/kubepods/pod1".into())));
+        assert_eq!(
+            (pod.network, pod.cgroup),
+            (Some("/run/netns/cni-1".into()), Some("/kubepods/pod1".into()))
+        );
         assert_eq!(pod.resolver.unwrap(), "search a.svc svc\nnameserver 10.96.0.10\noptions ndots:5\n");
         assert_eq!(pod.sysctls["net.ipv4.ip_unprivileged_port_start"], "0");
     }
@@ -231,7 +231,8 @@ mod tests {
         for name in ["net.core.somaxconn", "kernel.shm_rmid_forced", "kernel/msgmax", "fs.mqueue.msg_max"] {
             assert_eq!(sent(&with(name), "/run/netns/n").unwrap().sysctls[name], "1");
         }
-        for name in ["vm.swappiness", "kernel.hostname", "net", "net..x", "fs.mqueue", "net/../vm/swappiness"] {
+        for name in ["vm.swappiness", "kernel.hostname", "net", "net..x", "fs.mqueue", "net/../vm/swappiness"]
+        {
             assert!(sent(&with(name), "/run/netns/n").unwrap_err().to_string().contains(name), "{name}");
         }
         assert!(sent(&with("net.core.somaxconn"), "").is_err(), "the network is the node's");
