@@ -30,7 +30,8 @@ impl Containerd {
         Self::boot(&configuration::plain())
     }
 
-    /// One with CRI, a bridge network and the runtime handler `wasmedge`, as `deploy/containerd.toml` has it.
+    /// One with CRI, a bridge network and the runtime handlers `wasmedge` and `wasmedge-sandbox`, as the files
+    /// in `deploy` have them.
     pub fn with_cri() -> Self {
         Self::boot(&configuration::cri())
     }
@@ -136,9 +137,11 @@ impl Containerd {
     /// Panics if any container, or this containerd's bundles, left something in the cell.
     #[track_caller]
     pub fn expect_nothing_left(&self) {
-        let bundles =
-            self.cell.directory().join("state/io.containerd.runtime.v2.task").join(self.namespace());
-        self.cell.expect_nothing_left(&[bundles], Duration::from_secs(5));
+        let state = self.cell.directory().join("state");
+        let of = |namespace| state.join("io.containerd.runtime.v2.task").join(namespace);
+        let sandboxes = state.join("io.containerd.sandbox.controller.v1.shim/k8s.io");
+        let bundles = [of(self.namespace()), of("k8s.io"), sandboxes];
+        self.cell.expect_nothing_left(&bundles, Duration::from_secs(5));
     }
 }
 

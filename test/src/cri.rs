@@ -1,5 +1,6 @@
 //! Kubernetes' container runtime interface, as a kubelet uses it: pods, their containers, logs, figures.
 
+mod plan;
 mod pod;
 
 use std::cell::RefCell;
@@ -7,16 +8,14 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{
-    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceOption, PodSandboxConfig,
-    PodSandboxMetadata, PodSandboxStatusRequest, RunPodSandboxRequest,
-};
+use k8s_cri::v1::{PodSandboxStatus, PodSandboxStatusRequest};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Response, Status};
 
-pub use pod::{Pod, PodContainer};
+pub use plan::PodPlan;
+pub use pod::{KeptContainer, KeptPod, Pod, PodContainer};
 
 use crate::{Containerd, DEADLINE, here};
 
@@ -41,48 +40,28 @@ impl<'a> Cri<'a> {
         Self { containerd, runtime, client: RefCell::new(RuntimeServiceClient::new(channel)) }
     }
 
-    /// Runs a pod's sandbox under that runtime handler (none: the default, runc).
-    #[track_caller]
-    pub fn run_pod(&self, handler: &str) -> Pod<'_> {
-        self.try_run_pod(handler, pod::namespaces()).unwrap()
+    /// A pod under that runtime handler (none: the default, runc).
+    pub fn pod(&self, handler: &str) -> PodPlan<'_> {
+        PodPlan::new(self, handler)
     }
 
-    /// Runs one with namespaces of its own choice, which all its containers have too, or tells why CRI would not.
+    /// Runs a pod under that runtime handler.
     #[track_caller]
-    pub fn try_run_pod(&self, handler: &str, namespaces: NamespaceOption) -> Result<Pod<'_>, Status> {
-        let name = self.containerd.new_id();
-        let logs = self.containerd.cell().directory().join("logs").join(&name);
-        std::fs::create_dir_all(&logs).unwrap();
-        let config = PodSandboxConfig {
-            metadata: Some(PodSandboxMetadata {
-                name: name.clone(),
-                uid: name,
-                namespace: "stories".to_owned(),
-                attempt: 0,
-            }),
-            log_directory: logs.display().to_string(),
-            linux: Some(LinuxPodSandboxConfig {
-                cgroup_parent: format!("/{}", self.containerd.cell().name()),
-                security_context: Some(LinuxSandboxSecurityContext {
-                    namespace_options: Some(namespaces.clone()),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let request =
-            RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: handler.to_owned() };
-        let id = self.call(async |mut client| client.run_pod_sandbox(request).await)?.pod_sandbox_id;
-        Ok(Pod::new(self, id, config, namespaces))
+    pub fn run_pod(&self, handler: &str) -> Pod<'_> {
+        self.pod(handler).run()
+    }
+
+    /// A pod's status, as CRI tells it.
+    #[track_caller]
+    pub fn status_of(&self, pod: &str) -> PodSandboxStatus {
+        let request = PodSandboxStatusRequest { pod_sandbox_id: pod.to_owned(), ..Default::default() };
+        self.call(async |mut client| client.pod_sandbox_status(request).await).unwrap().status.unwrap()
     }
 
     /// A pod's address in the bridge network.
     #[track_caller]
     pub fn address_of(&self, pod: &str) -> String {
-        let request = PodSandboxStatusRequest { pod_sandbox_id: pod.to_owned(), ..Default::default() };
-        let answer = self.call(async |mut client| client.pod_sandbox_status(request).await).unwrap();
-        answer.status.and_then(|status| status.network).map(|network| network.ip).unwrap()
+        self.status_of(pod).network.map(|network| network.ip).unwrap()
     }
 
     /// Makes one call; its answer.

@@ -27,7 +27,7 @@ pub use cell::Cell;
 pub use containerd::{Attached, Containerd, CtrRun};
 pub use containerd_shim_protos::bootstrap_api::{BootstrapParams, BootstrapResult};
 pub use containerd_shim_protos::{api, cgroups, cgroups_v2, protobuf, ttrpc};
-pub use cri::{Cri, Pod, PodContainer};
+pub use cri::{Cri, KeptContainer, KeptPod, Pod, PodContainer, PodPlan};
 pub use dockerd::{Dockerd, Store};
 pub use finished::{Finished, finish};
 pub use image::{Image, OddImage, WASM_LAYER};

@@ -6,6 +6,8 @@
 //! <bundle>/wasmedge/           ours
 //!     <id>/                    libcontainer's state: state.json, notify.sock, …
 //!     .exec/<exec id>/         process.json, and libcontainer's state of an exec
+//!     .members/<id>            a link to the bundle of each container, if this is a pod's
+//!     .pod/                    what the containers of a sandbox share
 //!     systemd                  there if systemd manages the cgroup
 //!     exit                     the exit status, once there is one
 //! ```
@@ -73,6 +75,42 @@ impl Bundle {
         Ok(self.state_root().join(".exec").join(id))
     }
 
+    /// The directory of the files that a sandbox's containers share.
+    pub(crate) fn pod_files(&self) -> PathBuf {
+        self.state_root().join(".pod")
+    }
+
+    /// Where their shared memory is mounted.
+    pub(crate) fn pod_shm(&self) -> PathBuf {
+        self.pod_files().join("shm")
+    }
+
+    /// Notes a container of the pod that this bundle is of.
+    pub(crate) fn add_member(&self, member: &Bundle) -> Result<()> {
+        let members = self.members_dir();
+        let noted = fs::create_dir_all(&members)
+            .and_then(|()| std::os::unix::fs::symlink(&member.dir, members.join(&member.id)));
+        noted.with_context(|| format!("noting it in {}", members.display()))
+    }
+
+    /// Forgets one; it may be unknown.
+    pub(crate) fn remove_member(&self, id: &str) {
+        let _ = fs::remove_file(self.members_dir().join(id));
+    }
+
+    /// The containers that were noted.
+    pub(crate) fn members(&self) -> Vec<Bundle> {
+        let links = fs::read_dir(self.members_dir()).into_iter().flatten().flatten();
+        let member = |link: fs::DirEntry| {
+            Bundle::new(fs::read_link(link.path()).ok()?, link.file_name().to_str()?).ok()
+        };
+        links.filter_map(member).collect()
+    }
+
+    fn members_dir(&self) -> PathBuf {
+        self.state_root().join(".members")
+    }
+
     pub(crate) fn exit_file(&self) -> PathBuf {
         self.state_root().join("exit")
     }
@@ -97,12 +135,27 @@ impl Bundle {
         }
     }
 
+    /// Whether there is a `config.json`; a sandbox has none.
+    pub(crate) fn has_config(&self) -> bool {
+        self.dir.join("config.json").exists()
+    }
+
     /// Reads `config.json`. An error names the file, and the line if it is malformed.
     pub(crate) fn config(&self) -> Result<Config> {
         let path = self.dir.join("config.json");
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let spec = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
         Ok(Config { spec, bundle: self.clone() })
+    }
+
+    /// Writes `config.json`, whole or not at all: the delete verb may read it at any time.
+    pub(crate) fn configure(&self, spec: &Spec) -> Result<()> {
+        let path = self.dir.join("config.json");
+        let draft = self.state_root().join("config.json");
+        let text = serde_json::to_vec(spec).context("encoding the configuration")?;
+        fs::write(&draft, text)
+            .and_then(|()| fs::rename(&draft, &path))
+            .with_context(|| format!("writing {}", path.display()))
     }
 
     /// The container's cgroup as far as the bundle tells it; an unreadable configuration has none.
@@ -130,6 +183,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Writes it back into the bundle, for all who read it from now on.
+    pub(crate) fn save(&self) -> Result<()> {
+        self.bundle.configure(&self.spec)
+    }
+
     /// The pod's id; the container's own if it is in no pod.
     pub(crate) fn pod(&self) -> &str {
         let annotations = self.spec.annotations().as_ref();

@@ -25,6 +25,8 @@ mod reaper;
 mod request;
 mod rootfs;
 mod rpc;
+mod sandbox_rpc;
+mod sandboxes;
 mod scope;
 mod start;
 mod stats;
@@ -56,6 +58,7 @@ use crate::content::Content;
 use crate::engine::Engine;
 use crate::failure::{self, Failure};
 use crate::rendezvous::Rendezvous;
+use crate::sandbox::Sandbox;
 use crate::settings::Settings;
 
 /// What a daemon tells the `start` that waits for it.
@@ -75,6 +78,7 @@ pub(crate) struct Setup {
 /// The daemon's state; every RPC is a method of it.
 struct Daemon {
     containers: Mutex<HashMap<String, Arc<Container>>>,
+    sandboxes: Mutex<HashMap<String, Arc<Sandbox>>>,
     reaper: Reaper,
     zygote: Zygote,
     native: NativeCode,
@@ -84,7 +88,7 @@ struct Daemon {
     idle: Idle,
 }
 
-/// Serves the task API until nobody needs it, and calls `ready` when it does.
+/// Serves the task and the sandbox API until nobody needs it, and calls `ready` when it does.
 pub(crate) fn serve(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Result<()> {
     logging::init(setup.debug);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -105,6 +109,7 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
     setup.rendezvous.set_api(content.task_api().await)?;
     let daemon = Arc::new(Daemon {
         containers: Mutex::default(),
+        sandboxes: Mutex::default(),
         reaper,
         zygote,
         native,
@@ -116,15 +121,15 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
 
     let listener = Listener::try_from(listener).context("taking the socket")?;
     let mut server = Server::new().add_listener(listener);
-    for service in rpc::services(&daemon) {
+    for service in rpc::services(&daemon).into_iter().chain([sandbox_rpc::service(&daemon)]) {
         server = server.register_service(service);
     }
-    server.start().await.context("serving the task API")?;
+    server.start().await.context("serving the task and the sandbox API")?;
     guests::tell(&daemon)?;
     ready();
 
     // A compile that is under way is wanted by the next container, even if there is none now.
-    let is_idle = || daemon.all().is_empty() && !daemon.native.is_busy();
+    let is_idle = || daemon.all().is_empty() && daemon.sandboxes().is_empty() && !daemon.native.is_busy();
     daemon.idle.until_left(signals, is_idle).await?;
     daemon.events.flush().await;
     let _ = server.shutdown().await;
@@ -162,6 +167,7 @@ impl Daemon {
 
     fn unregister(&self, container: &Container) {
         self.all().remove(container.id());
+        container.leave_pod();
         logging::detach(container.id());
         self.idle.changed();
     }

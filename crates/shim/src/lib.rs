@@ -22,9 +22,11 @@ mod kernel_log;
 mod limits;
 mod modules;
 mod options;
+mod own_thread;
 pub mod ps;
 mod remains;
 mod rendezvous;
+mod sandbox;
 mod settings;
 mod verbs;
 

@@ -66,7 +66,9 @@ impl RuntimeOptions {
             RUNC => {
                 let runc =
                     oci::Options::parse_from_bytes(&any.value).context("reading the runtime options")?;
-                Ok(Self { systemd_cgroup: Some(runc.systemd_cgroup), ..Self::default() })
+                // containerd itself makes such options of nothing, to say where a sandbox's task API is.
+                let is_said = runc.systemd_cgroup || runc.task_api_address.is_empty();
+                Ok(Self { systemd_cgroup: is_said.then_some(runc.systemd_cgroup), ..Self::default() })
             }
             _ => bail!(
                 "runtime options of type {:?} are not supported; supported are {GENERIC} and {RUNC}",
@@ -178,6 +180,14 @@ mod tests {
         assert_eq!(RuntimeOptions::from_any(Some(&any)).unwrap().systemd_cgroup, Some(true));
         let prefixed = Any { type_url: format!("type.googleapis.com/{RUNC}"), ..any };
         assert_eq!(RuntimeOptions::from_any(Some(&prefixed)).unwrap().systemd_cgroup, Some(true));
+    }
+
+    #[test]
+    fn options_that_only_carry_a_sandboxs_address_say_nothing() {
+        let carrier = oci::Options { task_api_address: "ttrpc+unix:///s".into(), ..Default::default() };
+        let any =
+            Any { type_url: RUNC.into(), value: carrier.write_to_bytes().unwrap(), ..Default::default() };
+        assert_eq!(RuntimeOptions::from_any(Some(&any)).unwrap(), RuntimeOptions::default());
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Exit {
 /// Removes everything, and goes on after what fails. Blocks until killed processes are gone, two seconds at most.
 pub(crate) fn clear(bundle: &Bundle, cgroup: Option<&Cgroup>) -> Result<()> {
     let cgroup = cgroup.map_or(Ok(()), |cgroup| clear_cgroup(cgroup).context("removing the cgroup"));
-    let rootfs = unmount_all(&bundle.rootfs());
+    let rootfs = unmount_all(&bundle.rootfs()).and(unmount_all(&bundle.pod_shm()));
     let ours = bundle.forget();
     cgroup.and(rootfs).and(ours)
 }

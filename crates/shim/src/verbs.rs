@@ -3,6 +3,7 @@
 mod daemon;
 mod delete;
 mod info;
+mod init;
 mod start;
 mod version;
 
@@ -49,6 +50,7 @@ fn answer(invocation: &Invocation) -> Result<()> {
         "start" => start::start(invocation, &read_input()?)?,
         "delete" => delete::delete(invocation)?,
         "daemon" => return daemon::daemon(invocation),
+        "init" => return init::init(),
         "" => bail!("{USAGE}"),
         other => bail!("there is no verb {other:?}\n\n{USAGE}"),
     };

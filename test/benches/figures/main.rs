@@ -20,6 +20,7 @@ mod hello;
 mod load;
 mod memory;
 mod network;
+mod pods;
 mod program;
 mod report;
 mod row;
@@ -41,7 +42,7 @@ use row::Row;
 type Measure = fn(&[Bed]) -> Vec<Row>;
 
 /// What is measured, by the name that `ROWS` knows it by; in order of value.
-const ROWS: [(&str, Measure); 13] = [
+const ROWS: [(&str, Measure); 14] = [
     ("hello", hello::by_ctr),
     ("calls", calls::create_and_start),
     ("docker", hello::by_docker),
@@ -49,6 +50,7 @@ const ROWS: [(&str, Measure); 13] = [
     ("rush", rush::at_once),
     ("rate", rush::per_second),
     ("memory", memory::rows),
+    ("pods", pods::rows),
     ("network", network::rows),
     ("cpu", cpu::rows),
     ("files", files::rows),

@@ -21,18 +21,20 @@ pub(super) fn plain() -> String {
     base(&format!("{UNUSED}{CRI_PLUGINS}"))
 }
 
-/// containerd with CRI; the runtime handler is the one that users are told to write.
+/// containerd with CRI; the runtime handlers are those that users are told to write.
 pub(super) fn cri() -> String {
-    let (snippet, settings) = match is_1_7() {
-        true => ("deploy/containerd-1.7.toml", CRI_SETTINGS_1_7),
-        false => ("deploy/containerd.toml", CRI_SETTINGS),
+    let (snippets, settings): (&[_], _) = match is_1_7() {
+        true => (&["deploy/containerd-1.7.toml"], CRI_SETTINGS_1_7),
+        false => (&["deploy/containerd.toml", "deploy/containerd-sandbox.toml"], CRI_SETTINGS),
     };
-    let handler = fs::read_to_string(repository().join(snippet)).unwrap();
-    let handler = handler.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
+    let snippet = |path: &&str| fs::read_to_string(repository().join(path)).unwrap();
+    let handlers = snippets.iter().map(snippet).collect::<String>();
+    let handlers =
+        handlers.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
     // The CRI plugin of 1.7 does not load without NRI's.
     let unused =
         if is_1_7() { UNUSED.replace(r#""io.containerd.nri.v1.nri","#, "") } else { UNUSED.to_owned() };
-    format!("{}\n{settings}\n{handler}\n", base(&unused))
+    format!("{}\n{settings}\n{handlers}\n", base(&unused))
         .replace("@cni@", &part("cni/bin").display().to_string())
 }
 

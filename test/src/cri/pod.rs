@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerState, ContainerStatsRequest, ContainerStatus,
     ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest, ImageSpec, LinuxContainerConfig,
-    LinuxContainerResources, LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
-    RemovePodSandboxRequest, StartContainerRequest, StopContainerRequest, StopPodSandboxRequest,
-    UpdateContainerResourcesRequest,
+    LinuxContainerResources, LinuxContainerSecurityContext, NamespaceOption, PodSandboxConfig,
+    PodSandboxState, PodSandboxStats, PodSandboxStatsRequest, RemovePodSandboxRequest, StartContainerRequest,
+    StopContainerRequest, StopPodSandboxRequest, UpdateContainerResourcesRequest,
 };
 use tonic::Status;
 
@@ -42,6 +42,27 @@ impl<'a> Pod<'a> {
     #[track_caller]
     pub fn address(&self) -> String {
         self.cri.address_of(&self.id)
+    }
+
+    /// Whether it is ready, as the kubelet wants it to be.
+    #[track_caller]
+    pub fn is_ready(&self) -> bool {
+        self.cri.status_of(&self.id).state() == PodSandboxState::SandboxReady
+    }
+
+    /// Its use of the machine.
+    #[track_caller]
+    pub fn stats(&self) -> PodSandboxStats {
+        let request = PodSandboxStatsRequest { pod_sandbox_id: self.id.clone() };
+        self.cri.call(async |mut client| client.pod_sandbox_stats(request).await).unwrap().stats.unwrap()
+    }
+
+    /// What is known of it, for when its containerd is another.
+    pub fn keep(self) -> KeptPod {
+        let kept =
+            KeptPod { id: self.id.clone(), config: self.config.clone(), namespaces: self.namespaces.clone() };
+        std::mem::forget(self);
+        kept
     }
 
     /// Creates a container in it and starts it, or tells why CRI would not.
@@ -78,19 +99,54 @@ impl<'a> Pod<'a> {
         Ok(container)
     }
 
+    /// Runs the shell's words in a busybox to their end: what they print.
+    #[track_caller]
+    pub fn sh(&self, name: &str, image: &str, words: &str) -> String {
+        let shell = self.run(name, image, &["-c", words]);
+        let code = shell.wait().exit_code;
+        let lines: String = shell
+            .log()
+            .lines()
+            .filter_map(|line| line.split_once(" F "))
+            .map(|(_, text)| format!("{text}\n"))
+            .collect();
+        assert_eq!(code, 0, "{words}: {lines}");
+        lines
+    }
+
     /// Creates a container in it and starts it.
     #[track_caller]
     pub fn run(&self, name: &str, image: &str, args: &[&str]) -> PodContainer<'a> {
         self.try_run(name, image, args).unwrap_or_else(|status| panic!("{name}: {status}"))
     }
 
+    /// Stops it.
+    #[track_caller]
+    pub fn stop(&self) {
+        let stop = StopPodSandboxRequest { pod_sandbox_id: self.id.clone() };
+        self.cri.call(async |mut client| client.stop_pod_sandbox(stop).await).unwrap();
+    }
+
     /// Stops it and removes it.
     #[track_caller]
     pub fn remove(&self) {
-        let stop = StopPodSandboxRequest { pod_sandbox_id: self.id.clone() };
-        self.cri.call(async |mut client| client.stop_pod_sandbox(stop).await).unwrap();
+        self.stop();
         let remove = RemovePodSandboxRequest { pod_sandbox_id: self.id.clone() };
         self.cri.call(async |mut client| client.remove_pod_sandbox(remove).await).unwrap();
+    }
+}
+
+/// A pod between two connections.
+pub struct KeptPod {
+    id: String,
+    config: PodSandboxConfig,
+    namespaces: NamespaceOption,
+}
+
+impl KeptPod {
+    /// The pod on a new connection.
+    pub fn on<'a>(self, cri: &'a Cri<'a>) -> Pod<'a> {
+        Pod::new(cri, self.id, self.config, self.namespaces)
     }
 }
 
@@ -102,11 +158,6 @@ impl Drop for Pod<'_> {
     }
 }
 
-/// The kubelet's default: a pod shares its network, each container has processes of its own.
-pub(super) fn namespaces() -> NamespaceOption {
-    NamespaceOption { pid: NamespaceMode::Container.into(), ..Default::default() }
-}
-
 /// A container of a pod.
 pub struct PodContainer<'a> {
     cri: &'a Cri<'a>,
@@ -114,7 +165,25 @@ pub struct PodContainer<'a> {
     log: PathBuf,
 }
 
+/// A container between two connections.
+pub struct KeptContainer {
+    id: String,
+    log: PathBuf,
+}
+
+impl KeptContainer {
+    /// The container on a new connection.
+    pub fn on<'a>(self, cri: &'a Cri<'a>) -> PodContainer<'a> {
+        PodContainer { cri, id: self.id, log: self.log }
+    }
+}
+
 impl PodContainer<'_> {
+    /// What is known of it, for when its containerd is another.
+    pub fn keep(self) -> KeptContainer {
+        KeptContainer { id: self.id, log: self.log }
+    }
+
     /// Its status as CRI tells it.
     #[track_caller]
     pub fn status(&self) -> ContainerStatus {

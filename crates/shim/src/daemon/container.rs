@@ -34,6 +34,8 @@ pub(super) struct Container {
     pub(super) first: Arc<Process>,
     pub(super) execs: Execs,
     made: OnceLock<Made>,
+    /// The bundle of the pod that it is in, whose delete is its own if the daemon dies.
+    pod: OnceLock<Bundle>,
     told_oom_kills: AtomicU64,
     /// Gives up a create that is under way.
     pub(super) cancel: Notify,
@@ -62,6 +64,7 @@ impl Container {
             first: Process::first(streams),
             execs: Execs::default(),
             made: OnceLock::new(),
+            pod: OnceLock::new(),
             told_oom_kills: AtomicU64::new(0),
             cancel: Notify::new(),
             settled: watch::Sender::new(false),
@@ -74,6 +77,24 @@ impl Container {
 
     pub(super) fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// Makes it a member of the pod with this bundle.
+    pub(super) fn enter(&self, pod: &Bundle) -> Result<()> {
+        pod.add_member(&self.bundle)?;
+        let _ = self.pod.set(pod.clone());
+        Ok(())
+    }
+
+    /// The bundle of its pod, if it is a member of one.
+    pub(super) fn pod(&self) -> Option<&Bundle> {
+        self.pod.get()
+    }
+
+    pub(super) fn leave_pod(&self) {
+        if let Some(pod) = self.pod() {
+            pod.remove_member(self.id());
+        }
     }
 
     /// What it has since it was created; an error before.

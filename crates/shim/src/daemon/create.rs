@@ -100,11 +100,12 @@ impl Daemon {
     ) -> Result<u32> {
         let options = RuntimeOptions::from_any(request.options.as_ref()).or_invalid()?;
         let bundle = container.bundle();
-        let config = bundle.config().or_invalid()?;
+        let mut config = bundle.config().or_invalid()?;
         let systemd_cgroup =
             options.systemd_cgroup.unwrap_or_else(|| config.names_a_scope() && cgroup::has_systemd());
         let cgroup = config.cgroup(systemd_cgroup);
         bundle.prepare(systemd_cgroup)?;
+        self.enter_pod(container, &mut config)?;
         if !systemd_cgroup {
             cgroup.make_parent().context("making the parent of the container's cgroup")?;
         }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use tokio::sync::oneshot;
 
 use crate::bundle::Bundle;
+use crate::own_thread;
 
 /// One mount of the create request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub(super) struct Mount {
 /// Mounts all of them, in order; what is mounted when it fails is the caller's to unmount.
 pub(super) async fn mount(bundle: &Bundle, mounts: Vec<Mount>) -> Result<()> {
     let rootfs = bundle.rootfs();
-    on_a_thread(move || mounts.iter().try_for_each(|mount| mount.apply(&rootfs))).await
+    // It may change the working directory, to fit many layers into the kernel's page of options.
+    own_thread::run(move || mounts.iter().try_for_each(|mount| mount.apply(&rootfs))).await
 }
 
 impl Mount {
@@ -36,12 +37,4 @@ impl Mount {
         containerd_shim::mount::mount_rootfs(kind, source, &self.options, &target)
             .with_context(|| format!("mounting the root filesystem on {}", target.display()))
     }
-}
-
-/// Mounting may change the working directory, to fit many layers into the kernel's page of options. A thread that
-/// ends afterwards may have one of its own.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || sender.send(work()));
-    receiver.await.context("a worker thread died")?
 }

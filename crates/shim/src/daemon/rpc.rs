@@ -138,7 +138,11 @@ impl Task for Table {
     }
 
     async fn connect(&self, _: &TtrpcContext, request: api::ConnectRequest) -> Result<api::ConnectResponse> {
-        let task_pid = self.0.container(&request.id)?.first.lifecycle().pid();
+        let task_pid = match self.0.container(&request.id) {
+            // containerd, when it has restarted, asks this of a sandbox to see whether the shim is there.
+            Err(_) if self.0.sandbox(&request.id).is_ok() => 0,
+            container => container?.first.lifecycle().pid(),
+        };
         Ok(api::ConnectResponse { shim_pid: std::process::id(), task_pid, ..Default::default() })
     }
 

@@ -1,4 +1,4 @@
-//! `delete`: removes what is left of a container whose daemon is gone.
+//! `delete`: removes what is left of a container, or of a pod and all its containers, whose daemon is gone.
 //!
 //! So is what the daemon itself has left. containerd runs it in the bundle when a shim died, could not start, or is not there after containerd's restart.
 
@@ -18,6 +18,11 @@ const KILLED: u32 = 128 + 9;
 pub(crate) fn delete(invocation: &Invocation) -> Result<Vec<u8>> {
     let bundle = Bundle::new(invocation.bundle_dir()?, &invocation.id)?;
     let exit = Exit::recorded(&bundle).unwrap_or_else(|| Exit::now(KILLED));
+    for member in bundle.members() {
+        // containerd does not run this for each container of a pod.
+        remains::clear(&member, member.cgroup().as_ref())
+            .with_context(|| format!("cleaning up after container {}", member.id()))?;
+    }
     remains::clear(&bundle, bundle.cgroup().as_ref())
         .with_context(|| format!("cleaning up after container {}", bundle.id()))?;
     Rendezvous::sweep()?;

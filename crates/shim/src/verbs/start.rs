@@ -28,12 +28,12 @@ pub(crate) fn start(invocation: &Invocation, input: &[u8]) -> Result<Vec<u8>> {
     let bundle = Bundle::new(invocation.bundle_dir()?, &invocation.id)?;
     let options = RuntimeOptions::from_any(question.options.as_ref()).unwrap_or_default();
     let build = build_identity(&Engine::locate()?.executable())?;
-    let config = if options.daemon_per_pod { Some(bundle.config()?) } else { None };
+    let pod = if options.daemon_per_pod { Some(pod_of(&bundle)?) } else { None };
     let rendezvous = Rendezvous::of(Whom {
         address: &question.grpc_address,
         namespace: &invocation.namespace,
         build: &build,
-        pod: config.as_ref().map(|config| config.pod()),
+        pod: pod.as_deref(),
     });
 
     let lock = rendezvous.lock()?;
@@ -49,6 +49,14 @@ pub(crate) fn start(invocation: &Invocation, input: &[u8]) -> Result<Vec<u8>> {
         fs::write(bundle.dir().join("address"), &address).context("writing the address into the bundle")?;
     }
     bootstrap::answer(question.dialect, api, &address)
+}
+
+/// A sandbox is started without a configuration, and its id is the pod's.
+fn pod_of(bundle: &Bundle) -> Result<String> {
+    match bundle.has_config() {
+        true => Ok(bundle.config()?.pod().to_owned()),
+        false => Ok(bundle.id().to_owned()),
+    }
 }
 
 /// The daemon inherits the listening socket as its standard input and a pipe to say that it is ready as its standard
