@@ -19,6 +19,9 @@ export WASMEDGE_LIB_DIR := $(firstword $(patsubst %/libwasmedge.so,%,\
 ifeq ($(and $(WASMEDGE_LIB_DIR),$(shell grep -s 'WASMEDGE_VERSION "0.17.1"' $(WASMEDGE_INCLUDE_DIR)/wasmedge/version.h)),)
 $(error WASMEDGE_DIR=$(WASMEDGE_DIR): there is no WasmEdge 0.17.1 with include/wasmedge/version.h and lib/libwasmedge.so (Debian: libwasmedge-dev))
 endif
+ifneq ($(filter dist test test-matrix test-node,$(MAKECMDGOALS)),)
+$(error WASMEDGE_DIR=$(WASMEDGE_DIR): the archive, which the tests install, brings its own WasmEdge; leave WASMEDGE_DIR out)
+endif
 else
 BUILD_PARTS += wasmedge
 endif
