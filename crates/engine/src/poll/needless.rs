@@ -108,7 +108,9 @@ mod tests {
             far.write_all(b"x").unwrap();
             far
         });
-        assert_eq!(wait(epoll).0, both, "what comes to be read ends the wait, and all is told");
+        // On a busy machine the byte may come after the longest wait.
+        let told = std::iter::repeat_with(|| wait(epoll).0).find(|events| *events != EPOLLOUT as u32);
+        assert_eq!(told, Some(both), "what comes to be read ends the wait, and all is told");
         let _far = writer.join().unwrap();
         near.read_exact(&mut [0]).unwrap();
 
