@@ -1,6 +1,6 @@
 //! Pods by CRI, with the runtime handler `wasmedge` as `deploy/containerd.toml` configures it.
 
-use k8s_cri::v1::{IdMapping, NamespaceMode, NamespaceOption, UserNamespace};
+use k8s_cri::v1::{ContainerState, IdMapping, NamespaceMode, NamespaceOption, UserNamespace};
 use wasmedge_shim_tests::{Containerd, Cri, DEADLINE, Image, Pod, finish, guests, part};
 
 const PROBE: &str = "docker.io/library/probe:1";
@@ -124,6 +124,20 @@ fn probes_are_executed_and_limits_change_while_a_container_runs() {
     assert_eq!(container.exec(&["/app.wasm", "allocate", "200"]).unwrap().0, 137);
     let neighbour = pod.run("neighbour", BUSYBOX, &["-c", "sleep 1000"]);
     assert_eq!(neighbour.exec(&["/bin/sh", "-c", "exit 4"]).unwrap().0, 4);
+}
+
+#[test]
+fn a_container_that_wants_too_much_memory_is_killed_and_its_neighbours_are_not() {
+    let containerd = containerd();
+    let cri = Cri::of(&containerd);
+    let pod = cri.run_pod("wasmedge");
+    let neighbour = pod.run("neighbour", PROBE, &["sleep"]);
+    neighbour.wait_for_log("sleeping");
+    let greedy = pod.run("greedy", PROBE, &["allocate", "400"]).wait();
+    assert_eq!((greedy.exit_code, greedy.reason.as_str()), (137, "OOMKilled"));
+    assert_eq!(neighbour.status().state(), ContainerState::ContainerRunning);
+    assert_eq!(neighbour.exec(&["/app.wasm", "say", "still here"]).unwrap(), (0, "still here\n".to_owned()));
+    said_in(&pod);
 }
 
 #[test]
