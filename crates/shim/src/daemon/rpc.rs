@@ -15,7 +15,7 @@ use rustix_libc_wrappers::process::SignalExt;
 
 use super::Daemon;
 use super::create::CreateRequest;
-use super::events::any;
+use super::event::any;
 use super::exec::ExecRequest;
 use super::lifecycle::Phase;
 use super::rootfs::Mount;
