@@ -315,7 +315,8 @@ fn execs_end_with_a_container_that_is_killed_under_them() {
     // Whoever asked for an exec may go away; it goes on, as under runc.
     let mut left = exec(&["spin"]);
     Captured::from_reader(left.stdout.take().unwrap()).wait_for("spinning", DEADLINE);
-    left.kill().unwrap();
+    let client = docker.cell().processes_named(&format!("exec {name}"));
+    docker.cell().kill("KILL", &client).success();
     left.wait().unwrap();
     let processes = docker.docker(&["top", &name]).success().stdout;
     assert!(processes.contains("/app.wasm spin"), "{processes}");

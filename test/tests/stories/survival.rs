@@ -139,7 +139,7 @@ fn containerd_cleans_up_after_a_killed_daemon_and_tells_the_codes_that_are_known
     // Nobody saw how the first one ended: that it was killed is all that can be said.
     assert!(end(&running, "/tasks/exit").contains("\"exit_status\":137"));
     assert!(end(&ended, "/tasks/delete").contains("\"exit_status\":42"));
-    events.kill().unwrap();
+    containerd.cell().kill("KILL", &containerd.cell().processes_named(" events")).success();
     events.wait().unwrap();
     containerd.remove_all();
     containerd.expect_nothing_left();
@@ -167,8 +167,9 @@ fn a_containerd_that_is_killed_while_containers_are_created_loses_none() {
             (id, run.stderr(Stdio::null()).spawn().unwrap())
         })
         .collect();
+    let cell = containerd.cell();
     eventually("some are there", DEADLINE, || {
-        (!containerd.cell().processes_named("/app.wasm sleep").is_empty()).then_some(())
+        cell.process_ids().iter().any(|pid| cell.describe(*pid).starts_with("/app.wasm")).then_some(())
     });
     containerd.restart();
     for (id, mut run) in runs {
