@@ -111,5 +111,5 @@ impl Captured {
 }
 
 fn contains(bytes: &[u8], text: &[u8]) -> bool {
-    bytes.windows(text.len()).any(|window| window == text)
+    text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
 }
