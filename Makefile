@@ -65,7 +65,8 @@ peer: parts ## build the shim of runwasi that the benchmarks compare with, into 
 	@parts/fetch patchelf && crates/runwasi/stage
 
 check: parts ## formatting, lints and documentation, without a warning
-	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings
+	cargo fmt --all --check && cargo fmt --check --manifest-path crates/runwasi/Cargo.toml
+	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 install: build/root/bin/containerd-shim-wasmedge-v1 ## copy build/root to DESTDIR/PREFIX

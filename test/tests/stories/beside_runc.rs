@@ -345,7 +345,7 @@ fn an_end_is_told_in_the_same_way() {
 fn a_signal_ends_or_is_ignored_alike() {
     let pair = Pair::new();
     // A first process has no handlers but those it sets, so the kernel drops what would end another.
-    for signal in ["HUP", "USR1", "USR2", "PIPE", "ALRM", "WINCH", "CHLD"] {
+    for signal in ["HUP", "USR1", "USR2", "PIPE", "ALRM", "WINCH", "CHLD", "40"] {
         let names = pair.sleeping(&[]);
         let running = names.each_ref().map(|name| {
             pair.docker.docker(&["kill", "--signal", signal, name]).success();
@@ -358,6 +358,16 @@ fn a_signal_ends_or_is_ignored_alike() {
         });
         assert_eq!(equal(killed), "137\n");
         names.iter().for_each(|name| drop(pair.docker.docker(&["rm", name])));
+    }
+    // One that is not the first of its namespace ends.
+    for (signal, code) in [("HUP", 129), ("USR1", 138), ("40", 168)] {
+        let ended = pair.sleeping(&["--pid=host"]).map(|name| {
+            pair.docker.docker(&["kill", "--signal", signal, &name]).success();
+            let code = pair.docker.docker(&["wait", &name]).success().stdout;
+            pair.docker.remove(&name);
+            code
+        });
+        assert_eq!(equal(ended), format!("{code}\n"), "{signal}");
     }
 }
 

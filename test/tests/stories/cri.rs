@@ -1,7 +1,7 @@
 //! Pods by CRI, with the runtime handlers as `deploy/containerd.toml` and `deploy/containerd-sandbox.toml` configure
 //! them. Every story is told of both: a pod is the same with a pause container and without.
 
-use k8s_cri::v1::{IdMapping, NamespaceMode, NamespaceOption, UserNamespace};
+use k8s_cri::v1::{ContainerState, IdMapping, NamespaceMode, NamespaceOption, UserNamespace};
 use wasmedge_shim_tests::{Containerd, Cri, DEADLINE, Image, Pod, eventually, finish, guests, part};
 
 /// Tells each story twice.
@@ -23,6 +23,7 @@ both_ways! {
     an_image_whose_layer_is_the_module_runs_in_a_pod,
     pods_come_and_go,
     probes_are_executed_and_limits_change_while_a_container_runs,
+    a_container_that_wants_too_much_memory_is_killed_and_its_neighbours_are_not,
     a_pod_with_users_of_its_own_is_refused_by_its_cause,
     containers_of_a_pod_share_name_memory_network_and_files,
     a_pod_can_be_in_the_nodes_own_namespaces,
@@ -151,6 +152,19 @@ fn probes_are_executed_and_limits_change_while_a_container_runs(handler: &str) {
     assert_eq!(container.exec(&["/app.wasm", "allocate", "200"]).unwrap().0, 137);
     let neighbour = pod.run("neighbour", BUSYBOX, &["-c", "sleep 1000"]);
     assert_eq!(neighbour.exec(&["/bin/sh", "-c", "exit 4"]).unwrap().0, 4);
+}
+
+fn a_container_that_wants_too_much_memory_is_killed_and_its_neighbours_are_not(handler: &str) {
+    let containerd = containerd();
+    let cri = Cri::of(&containerd);
+    let pod = cri.run_pod(handler);
+    let neighbour = pod.run("neighbour", PROBE, &["sleep"]);
+    neighbour.wait_for_log("sleeping");
+    let greedy = pod.run("greedy", PROBE, &["allocate", "400"]).wait();
+    assert_eq!((greedy.exit_code, greedy.reason.as_str()), (137, "OOMKilled"));
+    assert_eq!(neighbour.status().state(), ContainerState::ContainerRunning);
+    assert_eq!(neighbour.exec(&["/app.wasm", "say", "still here"]).unwrap(), (0, "still here\n".to_owned()));
+    said_in(&pod);
 }
 
 fn a_pod_with_users_of_its_own_is_refused_by_its_cause(handler: &str) {

@@ -1,8 +1,10 @@
 //! `ctr`: what its flags promise, a Wasm container keeps.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
-use wasmedge_shim_tests::{Containerd, DEADLINE, Image, guests, has_cgroup_version_2};
+use serde_json::Value;
+use wasmedge_shim_tests::{Containerd, DEADLINE, Image, eventually, guests, has_cgroup_version_2};
 
 #[test]
 fn arguments_environment_directory_mounts_and_user() {
@@ -147,4 +149,73 @@ fn a_detached_container_runs_until_it_is_killed() {
     let id = containerd.container(&image).args(&["sleep"]).detached();
     assert!(containerd.pid_of(&id) > 0);
     containerd.ctr(&["task", "kill", "--all", "--signal", "SIGKILL", &id]).success();
+}
+
+#[test]
+fn output_goes_to_the_file_or_program_that_a_uri_names() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let directory = containerd.cell().directory();
+    let (file, program, logged) = (directory.join("log"), directory.join("logger"), directory.join("logged"));
+    fs::write(&program, "#!/bin/sh\nexec 5>&-\n{ echo \"for $CONTAINER_ID\"; cat <&3; } > $2\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |uri: &str| {
+        let id = containerd.new_id();
+        let container = containerd.container(&image).id(&id).flags(&["--log-uri", uri]);
+        container.args(&["say", "to the log"]).run().success().printing("");
+        id
+    };
+    run(&format!("file://{}", file.display()));
+    assert_eq!(fs::read_to_string(file).unwrap(), "to the log\n");
+    let id = run(&format!("binary://{}?to={}", program.display(), logged.display()));
+    eventually("the program's file", DEADLINE, || {
+        (fs::read_to_string(&logged).ok()? == format!("for {id}\nto the log\n")).then_some(())
+    });
+}
+
+#[test]
+fn metrics_have_the_parts_that_runcs_have() {
+    let containerd = Containerd::start();
+    let native = Image::of_files("probe-native", "/app.wasm").add(&guests::NATIVE_PROBE.path(), "/app.wasm");
+    let parts = |runtime: &str, image: &Image| {
+        let image = containerd.import(image);
+        let container = containerd.container(&image).runtime(runtime).flags(&["--memory-limit", "268435456"]);
+        let container = container.args(&["allocate", "20"]).attached();
+        container.stdout().wait_for("allocated", DEADLINE);
+        let metrics = containerd.ctr(&["task", "metrics", "--format=json", container.id()]).success().stdout;
+        container.kill("SIGKILL");
+        container.wait();
+        let metrics: Value = serde_json::from_str(&metrics).unwrap();
+        let mut parts = Vec::new();
+        for (name, part) in metrics.as_object().unwrap() {
+            let below = part.as_object().into_iter().flatten().map(|(below, _)| format!("{name}.{below}"));
+            parts.extend(std::iter::once(name.clone()).chain(below.filter(|name| !is_by_chance(name))));
+        }
+        parts
+    };
+    let theirs = parts("io.containerd.runc.v2", &native);
+    let ours = parts("io.containerd.wasmedge.v1", &Image::classic(guests::PROBE));
+    let missing: Vec<_> = theirs.iter().filter(|part| !ours.contains(part)).collect();
+    assert!(missing.is_empty(), "{missing:?} of {theirs:?}");
+    assert!(theirs.len() > 10, "{theirs:?}");
+}
+
+/// Whether a figure may be zero, and then is not told, without anything being amiss.
+fn is_by_chance(name: &str) -> bool {
+    let names = [
+        "fault",
+        "active_anon",
+        "file",
+        "cache",
+        "dirty",
+        "writeback",
+        "pg_",
+        "pg",
+        "huge",
+        "thp",
+        "workingset",
+        "sock",
+        "shmem",
+    ];
+    names.iter().any(|chance| name.contains(chance))
 }

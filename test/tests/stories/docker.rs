@@ -303,6 +303,40 @@ fn exec_runs_more_in_a_container() {
 }
 
 #[test]
+fn execs_end_with_a_container_that_is_killed_under_them() {
+    let docker = dockerd();
+    let image = docker.load(&Image::classic(guests::PROBE));
+    let name = docker.detached(&[&image, "sleep"]);
+    docker.follow(&name).wait_for("sleeping", DEADLINE);
+    let exec = |words: &[&str]| {
+        let mut exec = docker.command(&[&["exec", name.as_str(), "/app.wasm"], words].concat());
+        exec.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    // Whoever asked for an exec may go away; it goes on, as under runc.
+    let mut left = exec(&["spin"]);
+    Captured::from_reader(left.stdout.take().unwrap()).wait_for("spinning", DEADLINE);
+    let client = docker.cell().processes_named(&format!("exec {name}"));
+    docker.cell().kill("KILL", &client).success();
+    left.wait().unwrap();
+    let processes = docker.docker(&["top", &name]).success().stdout;
+    assert!(processes.contains("/app.wasm spin"), "{processes}");
+
+    let execs = [(); 10].map(|()| exec(&["sleep"]));
+    eventually("one of them runs", DEADLINE, || {
+        docker.docker(&["top", &name]).stdout.matches("/app.wasm sleep").nth(1).map(drop)
+    });
+    docker.docker(&["kill", &name]).success();
+    docker.docker(&["wait", &name]).success().printing("137\n");
+    for exec in execs {
+        let ended = exec.wait_with_output().unwrap().status;
+        assert!(!ended.success(), "{ended}");
+    }
+    let late = docker.docker(&["exec", &name, "/app.wasm", "say", "late"]).with_code(1);
+    late.complaining(&["is not running"]);
+    docker.remove(&name);
+}
+
+#[test]
 fn an_init_is_no_hindrance() {
     let docker = dockerd();
     let image = docker.load(&Image::classic(guests::PROBE));

@@ -40,6 +40,17 @@ fn hooks_run_in_their_order_and_know_the_container() {
 }
 
 #[test]
+fn a_hook_in_the_container_runs_before_its_program() {
+    let containerd = MockContainerd::start();
+    let shell = std::fs::read(part("busybox/bin/busybox")).unwrap();
+    let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", "echo before it > /told"] }]);
+    let task = containerd.task(guests::PROBE).args(&["cat", "/told"]).file("/bin/sh", &shell, 0o755);
+    let task = task.configure(|config| config["hooks"] = json!({ "startContainer": hook })).create().start();
+    assert_eq!(task.finish(), 0, "{}", task.stderr().so_far());
+    assert_eq!(task.stdout().so_far(), "before it\n");
+}
+
+#[test]
 fn a_hook_that_fails_fails_the_create_and_leaves_nothing() {
     let containerd = MockContainerd::start();
     let hook = json!([{ "path": part("busybox/bin/busybox"), "args": ["busybox", "sh", "-c", "exit 3"] }]);

@@ -1,5 +1,6 @@
 //! Pressure: hundreds at once, nobody at the other end, no descriptors left, two who want the same name.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -116,6 +117,34 @@ fn without_descriptors_a_create_fails_and_the_daemon_lives() {
     eventually("the daemon has what it had before", DEADLINE, || {
         (belongings(&containerd, daemon)[0] <= before).then_some(())
     });
+    companion.kill(signal::KILL).unwrap();
+    assert_eq!(companion.finish(), 137);
+}
+
+#[test]
+fn on_a_full_disk_a_create_fails_and_leaves_nothing() {
+    let containerd = MockContainerd::start();
+    let companion = sleeper(&containerd);
+    let id = format!("{}-full", containerd.cell().name());
+    // The companion's bundle once more, on a disk that it fills.
+    let script = "mkdir /run/small && mount -t tmpfs -o size=4m small /run/small
+        cp -a $1 /run/small/$2 && cd /run/small/$2 && rm -rf wasmedge && sed -i s/$3/$2/g config.json
+        cat /dev/zero > ../rest 2> /dev/null || true";
+    let bundle = companion.bundle().display().to_string();
+    containerd.cell().run(&["sh", "-ec", script, "sh", &bundle, &id, companion.id()]).success();
+    let request =
+        api::CreateTaskRequest { id: id.clone(), bundle: format!("/run/small/{id}"), ..Default::default() };
+    let create = || companion.call::<_, api::CreateTaskResponse>("Create", &request);
+    let refusal = create().unwrap_err();
+    assert!(refusal.message.contains("No space left on device"), "{refusal}");
+    containerd.verb("delete", &id, Path::new(&request.bundle)).success();
+    assert_eq!(companion.state().unwrap().status(), api::Status::RUNNING);
+
+    containerd.cell().run(&["rm", "/run/small/rest"]).success();
+    create().unwrap();
+    let delete = api::DeleteRequest { id, ..Default::default() };
+    companion.call::<_, api::DeleteResponse>("Delete", &delete).unwrap();
+    containerd.cell().run(&["umount", "/run/small"]).success();
     companion.kill(signal::KILL).unwrap();
     assert_eq!(companion.finish(), 137);
 }

@@ -1,7 +1,9 @@
 //! Survival: a daemon, a zygote or containerd dies at a bad moment, and nobody else suffers.
 
+use std::process::Stdio;
+
 use wasmedge_shim_tests::protobuf::Message;
-use wasmedge_shim_tests::{Containerd, DEADLINE, Image, MockContainerd, api, eventually, guests};
+use wasmedge_shim_tests::{Captured, Containerd, DEADLINE, Image, MockContainerd, api, eventually, guests};
 
 use crate::signal;
 
@@ -110,4 +112,74 @@ fn a_container_that_is_killed_from_outside_is_noticed() {
     containerd.cell().kill("KILL", &[task.pid()]).success();
     assert_eq!(task.finish(), 128 + signal::KILL);
     task.expect_events(&["create", "start", "exit", "delete"]);
+}
+
+#[test]
+fn containerd_cleans_up_after_a_killed_daemon_and_tells_the_codes_that_are_known() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let mut events = containerd.cell().command("ctr");
+    events.arg("--address").arg(containerd.socket()).args(["--namespace", containerd.namespace(), "events"]);
+    let mut events = events.stdout(Stdio::piped()).spawn().unwrap();
+    let told = Captured::from_reader(events.stdout.take().unwrap());
+    let running = containerd.container(&image).args(&["sleep"]).detached();
+    let ended = containerd.container(&image).args(&["exit", "42"]).detached();
+    eventually("one has ended", DEADLINE, || {
+        containerd.ctr(&["task", "list"]).success().stdout.contains("STOPPED").then_some(())
+    });
+    let daemon = containerd.cell().processes_named("containerd-shim-wasmedge-v1");
+    containerd.cell().kill("KILL", &daemon).success();
+
+    let end = |id: &str, topic: &str| {
+        eventually(&format!("{topic} of {id}"), DEADLINE, || {
+            let told = told.so_far();
+            told.lines().find(|line| line.contains(topic) && line.contains(id)).map(str::to_owned)
+        })
+    };
+    // Nobody saw how the first one ended: that it was killed is all that can be said.
+    assert!(end(&running, "/tasks/exit").contains("\"exit_status\":137"));
+    assert!(end(&ended, "/tasks/delete").contains("\"exit_status\":42"));
+    containerd.cell().kill("KILL", &containerd.cell().processes_named(" events")).success();
+    events.wait().unwrap();
+    containerd.remove_all();
+    containerd.expect_nothing_left();
+    containerd.container(&image).args(&["say", "next"]).run().success().printing("next\n");
+}
+
+#[test]
+fn a_containerd_that_is_killed_while_containers_are_created_loses_none() {
+    let mut containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    let runs: Vec<_> = (0..8)
+        .map(|_| {
+            let id = containerd.new_id();
+            let mut run = containerd.cell().command("ctr");
+            run.arg("--address").arg(containerd.socket()).args(["--namespace", containerd.namespace()]);
+            run.args(["run", "--detach", "--null-io", "--runtime", "io.containerd.wasmedge.v1"]);
+            run.args([
+                "--cgroup",
+                &format!("/{}/{id}", containerd.namespace()),
+                &image,
+                &id,
+                "/app.wasm",
+                "sleep",
+            ]);
+            (id, run.stderr(Stdio::null()).spawn().unwrap())
+        })
+        .collect();
+    let cell = containerd.cell();
+    eventually("some are there", DEADLINE, || {
+        cell.process_ids().iter().any(|pid| cell.describe(*pid).starts_with("/app.wasm")).then_some(())
+    });
+    containerd.restart();
+    for (id, mut run) in runs {
+        // Its ctr was told that it runs, so it does.
+        if run.wait().unwrap().success() {
+            assert!(containerd.pid_of(&id) > 0);
+        }
+    }
+    let said = containerd.container(&image).args(&["say", "next"]).run().success();
+    said.printing("next\n");
+    containerd.remove_all();
+    containerd.expect_nothing_left();
 }

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Daemon;
 use super::channel::AsyncChannel;
-use super::events::Event;
+use super::event::{Event, Subject};
 use super::execs::Execs;
 use super::lifecycle::Phase;
 use super::logger::Whose;
@@ -112,6 +112,16 @@ impl Container {
         self.execs.get(exec_id).map(|exec| exec.process.clone())
     }
 
+    /// The process as the subject of an event.
+    pub(super) fn subject<'a>(&'a self, process: &'a Process) -> Subject<'a> {
+        Subject {
+            container: self.id(),
+            bundle: self.bundle.dir(),
+            exec: process.exec_id(),
+            streams: process.streams(),
+        }
+    }
+
     /// Sends a signal to one process, or to all of the container.
     pub(super) fn kill(&self, process: &Process, signal: Signal, all: bool) -> Result<()> {
         let cgroup = &self.made()?.cgroup;
@@ -176,7 +186,7 @@ impl Daemon {
     pub(super) fn tell_out_of_memory(&self, container: &Container) {
         let kills = container.made.get().map_or(0, |made| made.cgroup.oom_kills());
         if container.told_oom_kills.fetch_max(kills, Ordering::Relaxed) < kills {
-            self.events.publish(container, &container.first, Event::OutOfMemory);
+            self.events.publish(container.subject(&container.first), Event::OutOfMemory);
         }
     }
 
@@ -188,14 +198,14 @@ impl Daemon {
         let victim = Victim { pid: container.first.lifecycle().pid(), cgroup, age: made.at.elapsed() };
         let told = tokio::task::spawn_blocking(move || tells_out_of_memory(&victim)).await;
         if told.unwrap_or(false) && container.told_oom_kills.fetch_max(1, Ordering::Relaxed) == 0 {
-            self.events.publish(container, &container.first, Event::OutOfMemory);
+            self.events.publish(container.subject(&container.first), Event::OutOfMemory);
         }
     }
 
     /// Tells containerd, and those who wait for an exit.
     pub(super) fn publish(&self, container: &Container, process: &Process, events: Vec<Event>) {
         for event in events {
-            self.events.publish(container, process, event);
+            self.events.publish(container.subject(process), event);
             if let Event::Exited { exit, .. } = event {
                 process.tell_exit(exit);
             }

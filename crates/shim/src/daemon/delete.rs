@@ -6,7 +6,7 @@ use anyhow::Context;
 use rustix::process::Signal;
 
 use super::container::Container;
-use super::events::Event;
+use super::event::Event;
 use super::lifecycle::Phase;
 use super::{Daemon, hooks};
 use crate::bundle::Config;
@@ -47,7 +47,7 @@ impl Daemon {
         cleared.context("a worker thread died")?.context("cleaning up after the container")?;
         self.run_poststop(container, &made.config).await;
         self.unregister(container);
-        self.events.publish(container, first, Event::Deleted { pid, exit });
+        self.events.publish(container.subject(first), Event::Deleted { pid, exit });
         Ok((pid, exit))
     }
 

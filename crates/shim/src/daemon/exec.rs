@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -13,6 +12,7 @@ use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request};
 
 use super::channel::AsyncChannel;
 use super::container::Container;
+use super::execs::Exec;
 use super::lifecycle::Phase;
 use super::process::Process;
 use super::request::Enclosed;
@@ -35,15 +35,6 @@ pub(super) struct ExecRequest {
     pub(super) process: Option<Any>,
 }
 
-/// One exec.
-#[derive(Debug)]
-pub(super) struct Exec {
-    pub(super) process: Arc<Process>,
-    wanted: runtime::Process,
-    /// Its own directory, which goes with it.
-    dir: PathBuf,
-}
-
 /// A process that was made: its pid, and its exit to come. No pid if it is over already.
 struct Running {
     pid: u32,
@@ -64,7 +55,7 @@ impl Daemon {
         let written =
             fs::create_dir_all(&exec.dir).and_then(|()| fs::write(exec.dir.join(PROCESS_FILE), json));
         if let Err(error) = written {
-            exec.forget(container);
+            forget(container, &exec);
             return Err(anyhow!(error).context(format!("writing into {}", exec.dir.display())).into());
         }
         let events = exec.process.lifecycle().added();
@@ -211,20 +202,19 @@ impl Daemon {
         process.lifecycle().never_ran(exit);
         process.tell_exit(exit);
         process.close_console().await;
-        exec.forget(container);
+        forget(container, &exec);
         Ok((process.lifecycle().pid(), exit))
     }
 }
 
-impl Exec {
-    fn forget(&self, container: &Container) {
-        container.execs.remove(self);
-        match fs::remove_dir_all(&self.dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                log::warn!(target: container.id(), "removing {}: {error}", self.dir.display());
-            }
-            _ => {}
+/// Removes an exec and its directory.
+fn forget(container: &Container, exec: &Exec) {
+    container.execs.remove(exec);
+    match fs::remove_dir_all(&exec.dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!(target: container.id(), "removing {}: {error}", exec.dir.display());
         }
+        _ => {}
     }
 }
 

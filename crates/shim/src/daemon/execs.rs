@@ -1,10 +1,13 @@
 //! The execs of one container: a table that is closed when the container's first process ends.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::exec::Exec;
+use oci_spec::runtime;
+
 use super::lifecycle::Phase;
+use super::process::Process;
 use crate::failure::{Failure, Result};
 
 /// The execs of one container.
@@ -16,6 +19,16 @@ struct Table {
     all: HashMap<String, Arc<Exec>>,
     /// The container's first process has ended; nothing starts any more.
     closed: bool,
+}
+
+/// One exec.
+#[derive(Debug)]
+pub(super) struct Exec {
+    pub(super) process: Arc<Process>,
+    /// As it was asked for.
+    pub(super) wanted: runtime::Process,
+    /// Its own directory, which goes with it.
+    pub(super) dir: PathBuf,
 }
 
 impl Execs {

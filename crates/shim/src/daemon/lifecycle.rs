@@ -13,7 +13,7 @@
 //! Whatever the kernel reports first, containerd hears create < start < exit, and one exit: an exit that comes while
 //! the start is under way is kept until the start is told.
 
-use super::events::Event;
+use super::event::Event;
 use crate::remains::Exit;
 
 /// Where a process is in its life.

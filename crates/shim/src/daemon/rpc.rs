@@ -11,10 +11,11 @@ use containerd_shim_protos::shim_async::{Task, create_task};
 use containerd_shim_protos::ttrpc::Result;
 use containerd_shim_protos::ttrpc::r#async::{Service, TtrpcContext};
 use rustix::process::Signal;
+use rustix_libc_wrappers::process::SignalExt;
 
 use super::Daemon;
 use super::create::CreateRequest;
-use super::events::any;
+use super::event::any;
 use super::exec::ExecRequest;
 use super::lifecycle::Phase;
 use super::rootfs::Mount;
@@ -95,8 +96,9 @@ impl Task for Table {
         let container = self.0.container(&request.id)?;
         let process = container.process(&request.exec_id)?;
         let number = request.signal.cast_signed();
-        let signal = Signal::from_named_raw(number);
-        let signal = signal.ok_or_else(|| anyhow::anyhow!("there is no signal {number}")).or_invalid()?;
+        let signal = Signal::from_raw(number);
+        let signal =
+            signal.ok_or_else(|| anyhow::anyhow!("there is no signal {number} to send")).or_invalid()?;
         container.kill(&process, signal, request.all)?;
         Ok(api::Empty::new())
     }

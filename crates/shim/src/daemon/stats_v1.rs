@@ -5,7 +5,7 @@ use std::path::Path;
 use containerd_shim_protos::cgroups::metrics as v1;
 use containerd_shim_protos::protobuf::MessageField;
 
-use super::stats::Files;
+use super::stats_files::Files;
 use crate::cgroup::Cgroup;
 
 /// The kernel counts a container's user and system time in these, whatever its own timer.

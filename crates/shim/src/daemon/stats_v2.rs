@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use containerd_shim_protos::cgroups_v2::metrics as v2;
 use containerd_shim_protos::protobuf::MessageField;
 
-use super::stats::Files;
+use super::stats_files::Files;
 
 /// Reads every file that containerd's message has a place for.
 pub(super) fn collect(files: &Files) -> v2::Metrics {

@@ -97,6 +97,12 @@ pub(super) fn current_number(cgroup: &Cgroup, controller: &str, file: &str) -> O
     current(cgroup, controller, file).trim().parse().ok()
 }
 
+/// What settings are, for the tests of both versions.
+#[cfg(test)]
+pub(super) fn said(settings: &[Setting]) -> Vec<String> {
+    settings.iter().map(Setting::to_string).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

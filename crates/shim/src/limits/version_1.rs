@@ -54,14 +54,11 @@ fn of_quota(cpu: &LinuxCpu, current: Option<i64>) -> Vec<Setting> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::setting::said;
     use super::*;
 
     fn resources(json: &str) -> LinuxResources {
         serde_json::from_str(json).unwrap()
-    }
-
-    fn said(settings: &[Setting]) -> Vec<String> {
-        settings.iter().map(Setting::to_string).collect()
     }
 
     #[test]
