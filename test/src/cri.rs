@@ -54,8 +54,13 @@ impl<'a> Cri<'a> {
     /// A pod's status, as CRI tells it.
     #[track_caller]
     pub fn status_of(&self, pod: &str) -> PodSandboxStatus {
+        self.try_status_of(pod).unwrap()
+    }
+
+    fn try_status_of(&self, pod: &str) -> Result<PodSandboxStatus, Status> {
         let request = PodSandboxStatusRequest { pod_sandbox_id: pod.to_owned(), ..Default::default() };
-        self.call(async |mut client| client.pod_sandbox_status(request).await).unwrap().status.unwrap()
+        let answer = self.call(async |mut client| client.pod_sandbox_status(request).await)?;
+        Ok(answer.status.unwrap())
     }
 
     /// A pod's address in the bridge network.

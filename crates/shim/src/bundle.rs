@@ -6,7 +6,7 @@
 //! <bundle>/wasmedge/           ours
 //!     <id>/                    libcontainer's state: state.json, notify.sock, …
 //!     .exec/<exec id>/         process.json, and libcontainer's state of an exec
-//!     .members/<id>            a link to the bundle of each container, if this is a pod's
+//!     .members/<id>            a note of each container, if this is a pod's
 //!     .pod/                    what the containers of a sandbox share
 //!     systemd                  there if systemd manages the cgroup
 //!     exit                     the exit status, once there is one
@@ -85,29 +85,13 @@ impl Bundle {
         self.pod_files().join("shm")
     }
 
-    /// Notes a container of the pod that this bundle is of.
-    pub(crate) fn add_member(&self, member: &Bundle) -> Result<()> {
-        let members = self.members_dir();
-        let noted = fs::create_dir_all(&members)
-            .and_then(|()| std::os::unix::fs::symlink(&member.dir, members.join(&member.id)));
-        noted.with_context(|| format!("noting it in {}", members.display()))
+    /// The root filesystem of a pod's init; containerd wants its own, `rootfs`, back as empty as it was.
+    pub(crate) fn init_root(&self) -> PathBuf {
+        self.pod_files().join("root")
     }
 
-    /// Forgets one; it may be unknown.
-    pub(crate) fn remove_member(&self, id: &str) {
-        let _ = fs::remove_file(self.members_dir().join(id));
-    }
-
-    /// The containers that were noted.
-    pub(crate) fn members(&self) -> Vec<Bundle> {
-        let links = fs::read_dir(self.members_dir()).into_iter().flatten().flatten();
-        let member = |link: fs::DirEntry| {
-            Bundle::new(fs::read_link(link.path()).ok()?, link.file_name().to_str()?).ok()
-        };
-        links.filter_map(member).collect()
-    }
-
-    fn members_dir(&self) -> PathBuf {
+    /// The directory of the notes of a pod's containers, see [`crate::member`].
+    pub(crate) fn members(&self) -> PathBuf {
         self.state_root().join(".members")
     }
 
@@ -210,10 +194,14 @@ impl Config {
 
     /// The directories in which the kernel meters and limits the container.
     pub(crate) fn cgroup(&self, systemd: bool) -> Cgroup {
+        Cgroup::at(&self.cgroups_path(), systemd)
+    }
+
+    /// The path of its cgroup, as it was asked for.
+    pub(crate) fn cgroups_path(&self) -> PathBuf {
         let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
         // libcontainer's name for a container whose configuration has none.
-        let path = path.unwrap_or_else(|| format!(":youki:{}", self.bundle.id).into());
-        Cgroup::at(&path, systemd)
+        path.unwrap_or_else(|| format!(":youki:{}", self.bundle.id).into())
     }
 
     /// The most memory that the container may use, in bytes.

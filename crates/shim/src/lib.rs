@@ -20,6 +20,7 @@ mod failure;
 mod invocation;
 mod kernel_log;
 mod limits;
+mod member;
 mod modules;
 mod options;
 mod own_thread;

@@ -10,14 +10,15 @@ mod membership;
 mod namespaces;
 mod pod;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 use oci_spec::runtime::Spec;
 use tokio::sync::watch;
 
-use self::namespaces::Namespaces;
+pub(crate) use self::namespaces::Namespaces;
 pub(crate) use self::pod::Pod;
 use crate::bundle::Bundle;
 use crate::cgroup::Cgroup;
@@ -37,7 +38,7 @@ pub(crate) struct Sandbox {
 #[derive(Debug)]
 enum Phase {
     Created,
-    Ready { since: SystemTime, namespaces: Box<Namespaces> },
+    Ready { since: SystemTime, namespaces: Arc<Namespaces> },
     Stopped { since: Option<SystemTime> },
 }
 
@@ -66,7 +67,7 @@ impl Sandbox {
         });
         let namespaces = namespaces.await?;
         let since = SystemTime::now();
-        *self.phase() = Phase::Ready { since, namespaces: Box::new(namespaces) };
+        *self.phase() = Phase::Ready { since, namespaces: Arc::new(namespaces) };
         Ok(since)
     }
 
@@ -75,27 +76,30 @@ impl Sandbox {
         let phase = self.phase();
         let Phase::Ready { namespaces, .. } = &*phase else { return Ok(false) };
         if self.pod.shares_processes {
-            self.bundle.configure(&init::configuration(self.id(), &self.pod, namespaces)?)?;
+            let root = self.bundle.init_root();
+            fs::create_dir_all(&root).with_context(|| format!("making {}", root.display()))?;
+            self.bundle.configure(&init::configuration(&self.bundle, &self.pod, namespaces)?)?;
         }
         Ok(self.pod.shares_processes)
     }
 
     /// The process in whose namespace the containers' processes are to be.
     pub(crate) fn set_init(&self, pid: u32) {
-        if let Phase::Ready { namespaces, .. } = &mut *self.phase() {
+        if let Phase::Ready { namespaces, .. } = &*self.phase() {
             namespaces.set_init(pid);
         }
     }
 
-    /// Gives a container of the pod what its configuration leaves to the sandbox. Fails if the pod does not run.
-    pub(crate) fn complete(&self, spec: &mut Spec) -> Result<()> {
+    /// Gives a container of the pod what its configuration leaves to the sandbox. The paths in there are good for as
+    /// long as the answer is kept, even if the pod is stopped meanwhile. Fails if the pod does not run.
+    pub(crate) fn complete(&self, spec: &mut Spec) -> Result<Arc<Namespaces>> {
         let phase = self.phase();
         let Phase::Ready { namespaces, .. } = &*phase else {
             anyhow::bail!("pod {} does not run", self.id());
         };
         membership::join(spec, namespaces);
         membership::show(spec, &files::seen_in_containers(&self.bundle));
-        Ok(())
+        Ok(namespaces.clone())
     }
 
     /// Lets the namespaces and the files go. One that has stopped already stays as it is.

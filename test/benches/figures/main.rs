@@ -59,6 +59,9 @@ const ROWS: [(&str, Measure); 14] = [
     ("sizes", sizes::rows),
 ];
 
+/// Those that bring a containerd of their own.
+const WITHOUT_BEDS: [&str; 1] = ["pods"];
+
 fn main() {
     // cargo adds `--bench`; what comes first is a word of ours only where this program has started itself.
     let words: Vec<String> = env::args().skip(1).collect();
@@ -71,10 +74,13 @@ fn main() {
         let known = ROWS.map(|(name, _)| name);
         assert!(known.contains(name), "ROWS: there is no {name}; there are {}", known.join(", "));
     }
-    program::build();
+    let takes_beds = wanted.is_empty() || wanted.iter().any(|name| !WITHOUT_BEDS.contains(name));
+    if takes_beds {
+        program::build();
+    }
     let begun = Instant::now();
     let mut report = Report::new(wanted.is_empty());
-    let beds = Contender::ALL.map(Bed::start);
+    let beds: Vec<Bed> = if takes_beds { Contender::ALL.map(Bed::start).into() } else { Vec::new() };
     for (name, measure) in ROWS {
         if wanted.is_empty() || wanted.contains(&name) {
             eprintln!("figures: {name}…");

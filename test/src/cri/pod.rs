@@ -50,6 +50,15 @@ impl<'a> Pod<'a> {
         self.cri.status_of(&self.id).state() == PodSandboxState::SandboxReady
     }
 
+    /// Waits until CRI says that it is not ready any more. For a moment it may not know.
+    #[track_caller]
+    pub fn wait(&self) {
+        eventually("the pod's end", DEADLINE, || {
+            let status = self.cri.try_status_of(&self.id).ok()?;
+            (status.state() == PodSandboxState::SandboxNotready).then_some(())
+        });
+    }
+
     /// Its use of the machine.
     #[track_caller]
     pub fn stats(&self) -> PodSandboxStats {

@@ -20,6 +20,7 @@ use crate::bundle::{Bundle, Config};
 use crate::cgroup::Cgroup;
 use crate::failure::{Failure, Result};
 use crate::kernel_log::{Victim, tells_out_of_memory};
+use crate::member::Member;
 use crate::options::RuntimeOptions;
 use crate::remains::Exit;
 
@@ -80,8 +81,8 @@ impl Container {
     }
 
     /// Makes it a member of the pod with this bundle.
-    pub(super) fn enter(&self, pod: &Bundle) -> Result<()> {
-        pod.add_member(&self.bundle)?;
+    pub(super) fn enter(&self, pod: &Bundle, member: &Member) -> Result<()> {
+        member.note(pod)?;
         let _ = self.pod.set(pod.clone());
         Ok(())
     }
@@ -93,7 +94,7 @@ impl Container {
 
     pub(super) fn leave_pod(&self) {
         if let Some(pod) = self.pod() {
-            pod.remove_member(self.id());
+            Member::forget(pod, self.id());
         }
     }
 

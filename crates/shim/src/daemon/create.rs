@@ -105,7 +105,7 @@ impl Daemon {
             options.systemd_cgroup.unwrap_or_else(|| config.names_a_scope() && cgroup::has_systemd());
         let cgroup = config.cgroup(systemd_cgroup);
         bundle.prepare(systemd_cgroup)?;
-        self.enter_pod(container, &mut config)?;
+        let _held = self.enter_pod(container, &mut config, systemd_cgroup)?;
         if !systemd_cgroup {
             cgroup.make_parent().context("making the parent of the container's cgroup")?;
         }

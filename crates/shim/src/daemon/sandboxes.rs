@@ -17,8 +17,9 @@ use super::stdio::Streams;
 use super::{Daemon, logging, stats};
 use crate::bundle::{Bundle, Config};
 use crate::failure::{Failure, OrFail, Result};
+use crate::member::Member;
 use crate::remains;
-use crate::sandbox::{Pod, Sandbox};
+use crate::sandbox::{Namespaces, Pod, Sandbox};
 
 /// What containerd asks for.
 #[derive(Debug)]
@@ -124,22 +125,30 @@ impl Daemon {
     }
 
     /// Makes a container a member of its pod, if this daemon has that: notes it in the pod's bundle, where the delete
-    /// verb finds it, and completes its configuration if the pod is a sandbox.
-    pub(super) fn enter_pod(&self, container: &Container, config: &mut Config) -> Result<()> {
+    /// verb finds it, and completes its configuration if the pod is a sandbox. What is returned is to be kept until the
+    /// container is made.
+    pub(super) fn enter_pod(
+        &self,
+        container: &Container,
+        config: &mut Config,
+        systemd_cgroup: bool,
+    ) -> Result<Option<Arc<Namespaces>>> {
         let pod = config.pod().to_owned();
         if pod == container.id() {
-            return Ok(());
+            return Ok(None);
         }
+        let member = Member::of(container.bundle(), config, systemd_cgroup);
         if let Ok(sandbox) = self.sandbox(&pod) {
-            sandbox
-                .complete(&mut config.spec)
-                .map_err(|error| Failure::precondition(format!("{error:#}")))?;
+            let completed = sandbox.complete(&mut config.spec);
+            let held = completed.map_err(|error| Failure::precondition(format!("{error:#}")))?;
             config.save()?;
-            container.enter(sandbox.bundle())?;
-        } else if let Ok(pause) = self.container(&pod) {
-            container.enter(pause.bundle())?;
+            container.enter(sandbox.bundle(), &member)?;
+            return Ok(Some(held));
         }
-        Ok(())
+        if let Ok(pause) = self.container(&pod) {
+            container.enter(pause.bundle(), &member)?;
+        }
+        Ok(None)
     }
 
     pub(super) fn sandboxes(&self) -> MutexGuard<'_, HashMap<String, Arc<Sandbox>>> {

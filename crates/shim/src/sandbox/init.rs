@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use super::Pod;
 use super::namespaces::Namespaces;
+use crate::bundle::Bundle;
 
 /// Nobody, as in Kubernetes' own pause image.
 const USER: u32 = 65535;
 
 /// Its configuration, in the pod's other namespaces.
-pub(super) fn configuration(id: &str, pod: &Pod, held: &Namespaces) -> Result<Spec> {
+pub(super) fn configuration(bundle: &Bundle, pod: &Pod, held: &Namespaces) -> Result<Spec> {
     let executable = std::env::current_exe().context("finding the shim's executable")?;
     let bind = |source: &Path| json!({"destination": "/init", "type": "bind", "source": source, "options": ["bind", "ro"]});
     let joined = [(Kind::Network, "network"), (Kind::Ipc, "ipc"), (Kind::Uts, "uts")];
@@ -25,16 +26,21 @@ pub(super) fn configuration(id: &str, pod: &Pod, held: &Namespaces) -> Result<Sp
     let namespaces: Vec<Value> = joined.chain([json!({"type": "pid"}), json!({"type": "mount"})]).collect();
     let mut linux = json!({ "namespaces": namespaces });
     if let Some(parent) = &pod.cgroup {
-        linux["cgroupsPath"] = json!(cgroups_path(parent, id));
+        linux["cgroupsPath"] = json!(cgroups_path(parent, bundle.id()));
     }
     let spec = json!({
         "ociVersion": "1.2.0",
-        "root": {"path": "rootfs", "readonly": true},
+        "root": {"path": bundle.init_root(), "readonly": true},
         "process": {
             "args": ["/init", "init"], "cwd": "/", "noNewPrivileges": true, "user": {"uid": USER, "gid": USER},
             "capabilities": {},
         },
-        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}, bind(&executable)],
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+             "options": ["nosuid", "noexec", "mode=755", "size=65536k"]},
+            bind(&executable),
+        ],
         "linux": linux,
     });
     serde_json::from_value(spec).context("making the configuration of the pod's init")

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -18,7 +19,7 @@ pub(crate) struct Namespaces {
     ipc: Option<File>,
     uts: Option<File>,
     /// The first process of the one for processes.
-    init: Option<u32>,
+    init: OnceLock<u32>,
 }
 
 impl Namespaces {
@@ -46,18 +47,18 @@ impl Namespaces {
             network: pod.network.clone(),
             ipc: pod.ipc.then(|| current("ipc")).transpose()?,
             uts: pod.network.is_some().then(|| current("uts")).transpose()?,
-            init: None,
+            init: OnceLock::new(),
         })
     }
 
     /// Shares the process namespace of this process.
-    pub(super) fn set_init(&mut self, pid: u32) {
-        self.init = Some(pid);
+    pub(super) fn set_init(&self, pid: u32) {
+        let _ = self.init.set(pid);
     }
 
     #[cfg(test)]
     pub(super) fn of_network(path: &str) -> Self {
-        Self { network: Some(path.into()), ipc: None, uts: None, init: None }
+        Self { network: Some(path.into()), ipc: None, uts: None, init: OnceLock::new() }
     }
 
     /// Where this one can be entered, by anybody on the node who may look into this process; `None` for the node's.
@@ -67,7 +68,7 @@ impl Namespaces {
             Kind::Network => self.network.clone(),
             Kind::Ipc => self.ipc.as_ref().map(held),
             Kind::Uts => self.uts.as_ref().map(held),
-            Kind::Pid => self.init.map(|pid| format!("/proc/{pid}/ns/pid").into()),
+            Kind::Pid => self.init.get().map(|pid| format!("/proc/{pid}/ns/pid").into()),
             _ => None,
         }
     }

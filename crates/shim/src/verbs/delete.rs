@@ -8,6 +8,7 @@ use containerd_shim_protos::protobuf::Message;
 
 use crate::bundle::Bundle;
 use crate::invocation::Invocation;
+use crate::member::Member;
 use crate::remains::{self, Exit};
 use crate::rendezvous::Rendezvous;
 
@@ -18,10 +19,8 @@ const KILLED: u32 = 128 + 9;
 pub(crate) fn delete(invocation: &Invocation) -> Result<Vec<u8>> {
     let bundle = Bundle::new(invocation.bundle_dir()?, &invocation.id)?;
     let exit = Exit::recorded(&bundle).unwrap_or_else(|| Exit::now(KILLED));
-    for member in bundle.members() {
-        // containerd does not run this for each container of a pod.
-        remains::clear(&member, member.cgroup().as_ref())
-            .with_context(|| format!("cleaning up after container {}", member.id()))?;
+    for member in Member::all(&bundle) {
+        member.clear()?;
     }
     remains::clear(&bundle, bundle.cgroup().as_ref())
         .with_context(|| format!("cleaning up after container {}", bundle.id()))?;
