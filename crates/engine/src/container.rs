@@ -18,8 +18,8 @@ mod signals;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use libcontainer::container::{ContainerStatus, State};
 use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::container::{ContainerStatus, State};
 use libcontainer::error::LibcontainerError;
 use libcontainer::oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use libcontainer::syscall::syscall::SyscallType;
