@@ -23,7 +23,7 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test test-matrix test-node bench peer check install uninstall dist clean
+.PHONY: help parts test-parts build hello test test-matrix test-node bench peer check install uninstall dist image manifest clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
@@ -37,7 +37,7 @@ test-parts: ## fetch what the tests need into build/parts: containerd, Docker, r
 	@parts/fetch $(TEST_PARTS)
 
 build: parts ## build the shim and the engine into build/root, laid out as installed
-	cargo build --release --target x86_64-unknown-linux-musl -p containerd-shim-wasmedge
+	cargo build --release --target x86_64-unknown-linux-musl -p containerd-shim-wasmedge -p wasmedge-node-installer
 	cargo build --release -p wasmedge-engine && deploy/stage
 
 hello: build ## run a hello module in a private containerd (as root)
@@ -81,6 +81,12 @@ uninstall: ## remove what install copied
 
 dist: build ## pack build/root into build/dist/*.tar.gz, for any x86-64 Linux
 	@deploy/dist
+
+image: dist ## pack the installer of Kubernetes nodes and the tarball into an image, build/dist/*.tar
+	@deploy/image
+
+manifest: ## write deploy/kubernetes.yaml anew, from the chart
+	@parts/fetch helm && deploy/manifest
 
 clean: ## remove everything that was built or fetched
 	rm -rf build
