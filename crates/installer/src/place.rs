@@ -9,7 +9,9 @@ use toml_edit::{DocumentMut, Item};
 use crate::containerd::Generation;
 use crate::host::Host;
 use crate::layout::{Layout, Source};
-use crate::registration::{ConfigVersion, Registration, Runtimes, parse, with_block, without_block};
+use crate::registration::{
+    ConfigVersion, Registration, Runtimes, Sandboxer, parse, with_block, without_block,
+};
 
 /// The name of the file that a configuration imports.
 const DROP_IN: &str = "containerd-shim-wasmedge.toml";
@@ -51,6 +53,10 @@ impl Place {
         generation: Generation,
         registration: &Registration,
     ) -> Result<Self> {
+        ensure!(
+            generation == Generation::Two || registration.sandboxer == Sandboxer::Podsandbox,
+            "the sandboxer shim takes containerd 2.x"
+        );
         let in_file = || format!("{}", layout.config.display());
         let config = host.read(&layout.config)?.map(|file| file.text).unwrap_or_default();
         let document = parse(&config).with_context(in_file)?;

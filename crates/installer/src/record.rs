@@ -97,11 +97,17 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registration::Sandboxer;
 
     const FILE: &str = "/etc/containerd/config.toml";
 
     fn registration() -> Registration {
-        Registration { handler: "wasmedge".to_owned(), shim: "/opt/w/shim".into(), options: Vec::new() }
+        Registration {
+            handler: "wasmedge".to_owned(),
+            shim: "/opt/w/shim".into(),
+            sandboxer: Sandboxer::default(),
+            options: Vec::new(),
+        }
     }
 
     fn registered(text: &str) -> String {

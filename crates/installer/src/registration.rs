@@ -9,6 +9,7 @@ mod block;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use toml_edit::{DocumentMut, Item, Key, Table, TableLike, Value, value};
 
 pub(crate) use block::{with_block, without_block};
@@ -36,8 +37,20 @@ pub(crate) struct Registration {
     pub(crate) handler: String,
     /// The shim's path on the node.
     pub(crate) shim: PathBuf,
+    /// Who makes pods.
+    pub(crate) sandboxer: Sandboxer,
     /// The runtime options, see the README.
     pub(crate) options: Vec<(String, Value)>,
+}
+
+/// What holds what the containers of a pod share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sandboxer {
+    /// A pause container, containerd's default
+    #[default]
+    Podsandbox,
+    /// The shim's daemon: no pause container exists (containerd 2.x)
+    Shim,
 }
 
 /// Which tables a text needs.
@@ -143,6 +156,9 @@ impl Registration {
         let mut table = Table::new();
         table.insert("runtime_type", value(TYPE));
         table.insert("runtime_path", value(self.shim.display().to_string()));
+        if self.sandboxer == Sandboxer::Shim {
+            table.insert("sandboxer", value("shim"));
+        }
         if !self.options.is_empty() {
             let mut options = Table::new();
             for (name, option) in &self.options {

@@ -12,7 +12,7 @@ use crate::containerd::Containerd;
 use crate::host::Host;
 use crate::layout::Layout;
 use crate::payload::Versions;
-use crate::registration::Registration;
+use crate::registration::{Registration, Sandboxer};
 use crate::restart::Restart;
 
 /// Where and what.
@@ -29,6 +29,10 @@ pub(crate) struct Settings {
     /// The name that a RuntimeClass calls its handler
     #[arg(long, env = "HANDLER", default_value = "wasmedge", value_name = "NAME")]
     pub(crate) handler: String,
+
+    /// What holds what the containers of a pod share
+    #[arg(long, env = "SANDBOXER", value_enum, default_value_t)]
+    sandboxer: Sandboxer,
 
     /// A runtime option, see the README; can be given several times
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
@@ -86,6 +90,7 @@ impl Settings {
         let registration = Registration {
             handler: self.handler.clone(),
             shim: Versions::new(&host, &self.directory).shim(),
+            sandboxer: self.sandboxer,
             options: self.options.clone(),
         };
         let (directory, patience) = (self.directory.clone(), Duration::from_secs(self.patience));

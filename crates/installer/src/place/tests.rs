@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::registration::Sandboxer;
 
 /// A node's tree with these files; they are compared with it whole.
 struct Node {
@@ -34,7 +35,12 @@ impl Node {
 }
 
 fn registration() -> Registration {
-    Registration { handler: "wasmedge".to_owned(), shim: "/opt/w/shim".into(), options: Vec::new() }
+    Registration {
+        handler: "wasmedge".to_owned(),
+        shim: "/opt/w/shim".into(),
+        sandboxer: Sandboxer::default(),
+        options: Vec::new(),
+    }
 }
 
 const MARK: &str = "# Made by wasmedge-node-installer, which also takes it away again.";
@@ -101,6 +107,17 @@ fn a_node_without_a_configuration_gets_one_of_its_containerds_version() {
     let (_, text) = Node::with(&[]).registered(Generation::One).unwrap();
     let runc = "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\nsandbox_mode = \"podsandbox\"\n";
     assert_eq!(text, format!("{MARK}\nversion = 2\n\n{runc}{TABLE_2}"));
+}
+
+#[test]
+fn pods_without_a_pause_container_take_containerd_2() {
+    let registration = Registration { sandboxer: Sandboxer::Shim, ..registration() };
+    let node = Node::with(&[]);
+    let layout = Layout::detect(&node.host);
+    let place = Place::choose(&node.host, &layout, Generation::Two, &registration).unwrap();
+    assert!(place.register(None, &registration).unwrap().contains("sandboxer = \"shim\"\n"));
+    let error = Place::choose(&node.host, &layout, Generation::One, &registration).unwrap_err().to_string();
+    assert!(error.contains("takes containerd 2.x"), "{error}");
 }
 
 #[test]

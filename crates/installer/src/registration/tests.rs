@@ -4,6 +4,7 @@ fn registration() -> Registration {
     Registration {
         handler: "wasmedge".to_owned(),
         shim: "/opt/w/current/bin/containerd-shim-wasmedge-v1".into(),
+        sandboxer: Sandboxer::default(),
         options: vec![("Compile".to_owned(), "off".into())],
     }
 }
