@@ -43,14 +43,14 @@ build: parts ## build the shim and the engine into build/root, laid out as insta
 hello: build ## run a hello module in a private containerd (as root)
 	@parts/fetch containerd && test/hello
 
-test: dist test-parts ## run all tests, on private real daemons (as root)
+test: image test-parts ## run all tests, on private real daemons (as root)
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test stories
 
-test-matrix: dist test-parts ## run a core set of the stories on each version of containerd and Docker (as root)
+test-matrix: image test-parts ## run a core set of the stories on each version of containerd and Docker (as root)
 	@parts/fetch $(MATRIX_PARTS) && test/matrix $(MATRIX_PARTS)
 
-test-node: dist test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
+test-node: image test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
 	@parts/fetch qemu node
 	$(IN_NODE) cargo test -p wasmedge-shim-tests --no-fail-fast --test node --test stories -- $(NODE_TESTS)
 

@@ -104,10 +104,10 @@ fn collect(path: &Path, files: &mut BTreeMap<PathBuf, String>) {
     }
 }
 
-/// The program, as `make build` makes it.
+/// The program that `make image` packs.
 fn program() -> PathBuf {
-    let path = repository().join("build/target/x86_64-unknown-linux-musl/release/wasmedge-node-installer");
-    assert!(path.exists(), "{} is not there: run `make build` first", path.display());
+    let path = repository().join("build/image/wasmedge-node-installer");
+    assert!(path.exists(), "{} is not there: run `make image` first", path.display());
     path
 }
 
