@@ -26,7 +26,7 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test test-matrix test-node bench peer check install uninstall dist clean
+.PHONY: help parts test-parts build hello test test-matrix test-node bench peer check install uninstall dist image manifest clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
@@ -40,20 +40,20 @@ test-parts: ## fetch what the tests need into build/parts: containerd, Docker, r
 	@parts/fetch $(TEST_PARTS)
 
 build: parts ## build the shim and the engine into build/root, laid out as installed
-	cargo build --release --target x86_64-unknown-linux-musl -p containerd-shim-wasmedge
+	cargo build --release --target x86_64-unknown-linux-musl -p containerd-shim-wasmedge -p wasmedge-node-installer
 	cargo build --release -p wasmedge-engine && deploy/stage
 
 hello: build ## run a hello module in a private containerd (as root)
 	@parts/fetch containerd && test/hello
 
-test: dist test-parts ## run all tests, on private real daemons (as root)
+test: image test-parts ## run all tests, on private real daemons (as root)
 	cargo test --workspace --lib --bins
 	cargo test --workspace --test stories
 
-test-matrix: dist test-parts ## run a core set of the stories on each version of containerd and Docker (as root)
+test-matrix: image test-parts ## run a core set of the stories on each version of containerd and Docker (as root)
 	@parts/fetch $(MATRIX_PARTS) && test/matrix $(MATRIX_PARTS)
 
-test-node: dist test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
+test-node: image test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
 	@parts/fetch qemu node
 	$(IN_NODE) cargo test -p wasmedge-shim-tests --no-fail-fast --test node --test stories -- $(NODE_TESTS)
 
@@ -85,6 +85,12 @@ uninstall: ## remove what install copied
 
 dist: build ## pack build/root into build/dist/*.tar.gz, for any x86-64 Linux
 	@deploy/dist
+
+image: dist ## pack the installer of Kubernetes nodes and the tarball into an image, build/dist/*.tar
+	@deploy/image
+
+manifest: ## write deploy/kubernetes.yaml anew, from the chart
+	@parts/fetch helm && deploy/manifest
 
 clean: ## remove everything that was built or fetched
 	rm -rf build

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod ctr;
+mod service;
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,12 +10,15 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub use configuration::CriAlone;
 pub use ctr::{Attached, CtrRun};
 
 use crate::{Captured, Cell, DEADLINE, Finished, Image, finish};
 
 /// The runtime that the stories are about.
 const RUNTIME: &str = "io.containerd.wasmedge.v1";
+/// The file in the cell's directory that it is configured by.
+const CONFIGURATION: &str = "containerd.toml";
 
 /// A private containerd.
 pub struct Containerd {
@@ -39,14 +43,18 @@ impl Containerd {
     fn boot(configuration: &str) -> Self {
         let cell = Cell::new();
         configuration::write(&cell, configuration);
-        let (process, log) = Self::spawn(&cell);
+        Self::boot_in(cell, CONFIGURATION)
+    }
+
+    fn boot_in(cell: Cell, configuration: &str) -> Self {
+        let (process, log) = Self::spawn(&cell, configuration);
         cell.settle();
         Self { cell, process, log, containers: AtomicU32::new(0) }
     }
 
-    fn spawn(cell: &Cell) -> (Child, Captured) {
+    fn spawn(cell: &Cell, configuration: &str) -> (Child, Captured) {
         let mut containerd = cell.command("containerd");
-        containerd.arg("--config").arg(cell.directory().join("containerd.toml"));
+        containerd.arg("--config").arg(cell.directory().join(configuration));
         let mut process = containerd.stderr(Stdio::piped()).spawn().unwrap();
         let log = Captured::from_reader(process.stderr.take().unwrap());
         log.wait_for("containerd successfully booted", DEADLINE);
@@ -58,7 +66,7 @@ impl Containerd {
         let pid = || self.cell.processes_named("containerd --config")[0];
         self.cell.kill("KILL", &[pid()]).success();
         self.process.wait().unwrap();
-        let (process, log) = Self::spawn(&self.cell);
+        let (process, log) = Self::spawn(&self.cell, CONFIGURATION);
         self.cell.adopt(pid());
         (self.process, self.log) = (process, log);
     }

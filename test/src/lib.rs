@@ -24,7 +24,7 @@ mod patience;
 
 pub use captured::Captured;
 pub use cell::Cell;
-pub use containerd::{Attached, Containerd, CtrRun};
+pub use containerd::{Attached, Containerd, CriAlone, CtrRun};
 pub use containerd_shim_protos::bootstrap_api::{BootstrapParams, BootstrapResult};
 pub use containerd_shim_protos::{api, cgroups, cgroups_v2, protobuf, ttrpc};
 pub use cri::{Cri, KeptContainer, KeptPod, Pod, PodContainer, PodPlan};

@@ -21,19 +21,46 @@ pub(super) fn plain() -> String {
     base(&format!("{UNUSED}{CRI_PLUGINS}"))
 }
 
+/// How a configuration with CRI and without a handler of ours is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CriAlone {
+    /// With `imports` of a directory, as packages of containerd 2.x have it.
+    Importing,
+    /// In one file, as on most nodes.
+    OneFile,
+}
+
+/// containerd with CRI alone.
+pub(super) fn cri_alone(form: CriAlone) -> String {
+    let (settings, unused) = cri_settings();
+    let text =
+        format!("{}\n{settings}\n", base(&unused)).replace("@cni@", &part("cni/bin").display().to_string());
+    match form {
+        CriAlone::Importing => text.replacen("\n", "\nimports = [\"@cell@/etc/conf.d/*.toml\"]\n", 1),
+        CriAlone::OneFile => text,
+    }
+}
+
+/// CRI's settings, and the plugins that are of no use beside it.
+fn cri_settings() -> (&'static str, String) {
+    match is_1_7() {
+        // The CRI plugin of 1.7 does not load without NRI's.
+        true => (CRI_SETTINGS_1_7, UNUSED.replace(r#""io.containerd.nri.v1.nri","#, "")),
+        false => (CRI_SETTINGS, UNUSED.to_owned()),
+    }
+}
+
 /// containerd with CRI; the runtime handlers are those that users are told to write.
 pub(super) fn cri() -> String {
-    let (snippets, settings): (&[_], _) = match is_1_7() {
-        true => (&["deploy/containerd-1.7.toml"], CRI_SETTINGS_1_7),
-        false => (&["deploy/containerd.toml", "deploy/containerd-sandbox.toml"], CRI_SETTINGS),
+    let snippets: &[_] = match is_1_7() {
+        true => &["deploy/containerd-1.7.toml"],
+        false => &["deploy/containerd.toml", "deploy/containerd-sandbox.toml"],
     };
+    let (settings, unused) = cri_settings();
     let snippet = |path: &&str| fs::read_to_string(repository().join(path)).unwrap();
     let handlers = snippets.iter().map(snippet).collect::<String>();
     let handlers =
         handlers.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
-    // The CRI plugin of 1.7 does not load without NRI's.
-    let unused =
-        if is_1_7() { UNUSED.replace(r#""io.containerd.nri.v1.nri","#, "") } else { UNUSED.to_owned() };
     format!("{}\n{settings}\n{handlers}\n", base(&unused))
         .replace("@cni@", &part("cni/bin").display().to_string())
 }

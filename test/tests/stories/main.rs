@@ -18,6 +18,7 @@ mod exec;
 mod exit_codes;
 mod hooks;
 mod images;
+mod installer;
 mod lifecycle;
 mod limits;
 mod logs;
