@@ -56,7 +56,7 @@ impl Sandbox {
         &self.bundle
     }
 
-    /// Makes the namespaces and the files; when that was. What is made when it fails goes with [`Self::clear`].
+    /// Makes the namespaces and the files; when that was. What is made when it fails goes when the pod is removed.
     pub(crate) async fn start(&self) -> Result<SystemTime> {
         ensure!(matches!(*self.phase(), Phase::Created), "pod {} is already started", self.id());
         self.bundle.prepare(false)?;
