@@ -16,7 +16,18 @@ const FREEZING: Duration = Duration::from_secs(2);
 
 /// Whether systemd manages this machine's version 2 cgroups, see sd_booted(3).
 pub(crate) fn has_systemd() -> bool {
-    Path::new("/run/systemd/system").is_dir() && Path::new(ROOT).join("cgroup.controllers").exists()
+    Path::new("/run/systemd/system").is_dir() && is_unified()
+}
+
+/// Whether this machine has version 2 cgroups and no others.
+pub(crate) fn is_unified() -> bool {
+    Path::new(ROOT).join("cgroup.controllers").exists()
+}
+
+/// Where the members of a process's version 2 cgroup are listed, and where it joins, by its `/proc/PID/cgroup`.
+pub(crate) fn members(text: &str) -> Option<PathBuf> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(below(Path::new(ROOT), Path::new(path)).join("cgroup.procs"))
 }
 
 /// Where a container's cgroup is, whether it exists or not.
@@ -88,7 +99,7 @@ impl Cgroup {
     pub(crate) fn signal_all(&self, signal: Signal) -> bool {
         let pids = self.pids();
         // A configuration can name a cgroup that is not the container's alone.
-        if self.is_root() || pids.contains(&std::process::id().cast_signed()) {
+        if pids.is_empty() || self.is_root() || pids.contains(&std::process::id().cast_signed()) {
             return false;
         }
         let mut any = false;
@@ -247,6 +258,10 @@ fn walk(dir: &Path, visit: &mut impl FnMut(&Path)) {
 }
 
 fn remove_tree(dir: &Path) -> io::Result<()> {
+    // Most have none below them, and their many files need not be read.
+    if fs::remove_dir(dir).is_ok() {
+        return Ok(());
+    }
     if let Ok(entries) = fs::read_dir(dir) {
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
             remove_tree(&entry.path())?;
@@ -282,6 +297,18 @@ mod tests {
     fn version_2_has_one_directory_whatever_dots_the_path_holds() {
         let cgroup = Cgroup::in_mounts(UNIFIED, Path::new("/../default/./c1"));
         assert_eq!(cgroup, Cgroup::V2("/sys/fs/cgroup/default/c1".into()));
+    }
+
+    #[test]
+    fn the_cgroup_of_a_process_is_where_proc_says() {
+        let members = |text| super::members(text).map(|file| file.display().to_string());
+        let scope = "0::/system.slice/containerd.service\n";
+        assert_eq!(
+            members(scope).as_deref(),
+            Some("/sys/fs/cgroup/system.slice/containerd.service/cgroup.procs")
+        );
+        assert_eq!(members("0::/\n").as_deref(), Some("/sys/fs/cgroup/cgroup.procs"));
+        assert_eq!(members("12:pids:/a\n"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod events;
 mod exec;
 mod execs;
 mod guests;
+mod head_start;
 mod hooks;
 mod idle;
 mod lifecycle;
@@ -48,10 +49,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use containerd_shim_protos::ttrpc::asynchronous::Server;
 use containerd_shim_protos::ttrpc::asynchronous::transport::Listener;
+use futures_util::stream;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::container::Container;
 use self::events::Events;
+use self::head_start::HeadStart;
 use self::idle::{Idle, Signals};
 use self::native::NativeCode;
 use self::reaper::Reaper;
@@ -88,6 +91,7 @@ struct Daemon {
     content: Content,
     namespace: String,
     idle: Idle,
+    head_start: HeadStart,
 }
 
 /// Serves the task and the sandbox API until nobody needs it, and calls `ready` when it does.
@@ -119,9 +123,10 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
         namespace: setup.namespace,
         content,
         idle: Idle::new(setup.rendezvous),
+        head_start: HeadStart::new(),
     });
 
-    let listener = Listener::try_from(listener).context("taking the socket")?;
+    let listener = connections(listener, daemon.head_start.clone()).context("taking the socket")?;
     let mut server = Server::new().add_listener(listener);
     for service in rpc::services(&daemon).into_iter().chain([sandbox_rpc::service(&daemon)]) {
         server = server.register_service(service);
@@ -136,6 +141,17 @@ async fn run(setup: Setup, listener: UnixListener, ready: impl FnOnce()) -> Resu
     daemon.events.flush().await;
     let _ = server.shutdown().await;
     Ok(())
+}
+
+/// Whoever connects is likely to want a container next.
+fn connections(listener: UnixListener, head_start: HeadStart) -> Result<Listener> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    Ok(Listener::new(stream::unfold((listener, head_start), |(listener, head_start)| async move {
+        let accepted = listener.accept().await.map(|(connection, _address)| connection);
+        head_start.take();
+        Some((accepted, (listener, head_start)))
+    })))
 }
 
 /// Six files per container: the usual limit of 1,024 would be too few for hundreds. Returns the limit that was.

@@ -56,9 +56,10 @@ pub(crate) fn clear(bundle: &Bundle, cgroup: Option<&Cgroup>) -> Result<()> {
 fn clear_cgroup(cgroup: &Cgroup) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        cgroup.signal_all(Signal::KILL);
-        // What is frozen does not die.
-        let _ = cgroup.thaw();
+        if cgroup.signal_all(Signal::KILL) {
+            // What is frozen does not die.
+            let _ = cgroup.thaw();
+        }
         match cgroup.remove() {
             // Nothing tells when a version 1 cgroup has become empty, so it is tried again.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {

@@ -59,6 +59,7 @@ impl Daemon {
         if request.from_checkpoint {
             return Err(Failure::unimplemented("restoring a checkpoint"));
         }
+        self.head_start.take();
         let bundle = Bundle::new(&request.bundle, &request.id).or_invalid()?;
         let container = Container::new(bundle, request.streams.clone());
         self.register(&container)?;

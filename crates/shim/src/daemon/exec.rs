@@ -46,6 +46,7 @@ impl Daemon {
     pub(super) fn exec(&self, container: &Container, request: ExecRequest) -> Result<()> {
         container.made()?;
         may_exec(container)?;
+        self.head_start.take();
         let dir = container.bundle().exec(&request.exec_id).or_invalid()?;
         let wanted = parse(request.process.as_ref(), request.streams.terminal).or_invalid()?;
         let json = serde_json::to_vec(&wanted).context("encoding the process")?;

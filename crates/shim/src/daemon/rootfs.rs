@@ -20,6 +20,9 @@ pub(super) struct Mount {
 
 /// Mounts all of them, in order; what is mounted when it fails is the caller's to unmount.
 pub(super) async fn mount(bundle: &Bundle, mounts: Vec<Mount>) -> Result<()> {
+    if mounts.is_empty() {
+        return Ok(());
+    }
     let rootfs = bundle.rootfs();
     // It may change the working directory, to fit many layers into the kernel's page of options.
     own_thread::run(move || mounts.iter().try_for_each(|mount| mount.apply(&rootfs))).await
