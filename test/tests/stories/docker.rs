@@ -177,6 +177,19 @@ fn stop_is_quick_and_kill_kills() {
 }
 
 #[test]
+fn a_container_that_heeds_no_signal_is_killed_after_the_time_given() {
+    let docker = dockerd();
+    let image = docker.load(&native_image());
+    let name = docker.detached(&[&image, "-c", "trap '' TERM; echo deaf; while :; do :; done"]);
+    docker.follow(&name).wait_for("deaf", DEADLINE);
+    let begun = Instant::now();
+    docker.docker(&["stop", "--time=1", &name]).success();
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(docker.inspect(&name)["State"]["ExitCode"], 137);
+    docker.remove(&name);
+}
+
+#[test]
 fn a_running_container_can_be_removed_by_force() {
     let docker = dockerd();
     let image = docker.load(&Image::classic(guests::PROBE));
