@@ -49,3 +49,14 @@ fn an_exec_that_is_killed_for_want_of_memory_is_told_once() {
     let names = ["create", "start", "exec-added", "exec-started", "oom", "exec-exit", "exit", "delete"];
     task.expect_events(&names);
 }
+
+#[test]
+fn a_limit_that_does_not_hold_the_guest_is_told() {
+    let containerd = MockContainerd::start();
+    let limit = json!({ "limit": 1 << 20, "swap": 1 << 20 });
+    let task = containerd.task(guests::HELLO);
+    let task = task.configure(|config| config["linux"]["resources"]["memory"] = limit);
+    let refusal = task.try_create().err().expect("refused");
+    assert!(refusal.message.contains("limit of 1048576 bytes"), "{refusal}");
+    assert_eq!(containerd.task(guests::HELLO).create().start().finish(), 0);
+}
