@@ -184,10 +184,13 @@ fn a_pod_with_users_of_its_own_is_refused_by_its_cause(handler: &str) {
         .and_then(|pod| pod.try_run("users", PROBE, &["say", "hi"]))
         .err();
     let refused = refused.unwrap();
-    assert!(
-        refused.message().contains("mapped users (uidmap=0:100000:65536), which is not supported"),
-        "{refused}"
-    );
+    // 1.7 mounts nothing mapped, but gives the pod a file in a directory of its own that mapped users cannot enter.
+    let is_old = std::env::var("WITH_CONTAINERD").is_ok_and(|version| version == "containerd-1.7");
+    let cause = match is_old {
+        true => "Permission denied",
+        false => "mapped users (uidmap=0:100000:65536), which is not supported",
+    };
+    assert!(refused.message().contains(cause), "{refused}");
 }
 
 fn containers_of_a_pod_share_name_memory_network_and_files(handler: &str) {
