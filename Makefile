@@ -3,12 +3,14 @@
 PREFIX ?= /usr/local
 BUILD_PARTS := clang libcgroups libseccomp protoc
 TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
+K8S_PARTS := kubernetes etcd coredns kubectl openssl
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
 IN_NODE := TEST_PARTS="$(TEST_PARTS)" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
 # What is the same on any host, and so is left out of the slow one: modules, images, their network, 1,000 execs.
 NOT_IN_NODE := ahead_of_time:: bad_input:: dist:: engine_cli:: exit_codes:: images:: output:: sockets:: \
     docker::an_image docker::an_artifact docker::dockers_own exec::a_thousand
 NODE_TESTS ?= $(addprefix --skip=,$(NOT_IN_NODE))
+K8S_TESTS ?= --test-threads=4
 INSTALLED := $(DESTDIR)$(PREFIX)
 
 ifdef WASMEDGE_DIR
@@ -26,11 +28,11 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test test-matrix test-node bench peer check install uninstall dist image manifest clean
+.PHONY: help parts test-parts build hello test test-matrix test-node test-k8s bench peer check install uninstall dist image manifest clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo "variables: ROWS (of bench: hello,exec,…), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
 
 parts: build/.rust ## fetch what the build needs into build/parts
@@ -56,6 +58,10 @@ test-matrix: image test-parts ## run a core set of the stories on each version o
 test-node: image test-parts ## run the tests in a virtual machine with systemd and cgroup v2 (as root)
 	@parts/fetch qemu node
 	$(IN_NODE) cargo test -p wasmedge-shim-tests --no-fail-fast --test node --test stories -- $(NODE_TESTS)
+
+test-k8s: build test-parts ## run the stories of Kubernetes on a cluster of this machine's own (as root)
+	@parts/fetch $(K8S_PARTS)
+	cargo test -p wasmedge-shim-tests --test k8s -- $(K8S_TESTS)
 
 bench: build test-parts peer ## measure speed and memory beside runc and a runwasi shim, for the README (as root)
 	ROWS="$(ROWS)" cargo bench -p wasmedge-shim-tests --bench figures

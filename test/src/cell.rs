@@ -144,6 +144,11 @@ impl Cell {
         finish(self.command(words[0]).args(&words[1..]), DEADLINE)
     }
 
+    /// Its first process, as the machine numbers them: with it all others end.
+    pub(crate) fn first_process(&self) -> i32 {
+        self.init
+    }
+
     /// Declares a process to be the cell's own.
     pub(crate) fn adopt(&self, pid: i32) {
         self.home.lock().unwrap().processes.push(pid);
@@ -178,7 +183,8 @@ impl Drop for Cell {
     }
 }
 
-fn only_child(parent: u32) -> i32 {
+/// The one child of a process, as this process numbers them.
+pub(crate) fn only_child(parent: u32) -> i32 {
     eventually("the cell's first process", DEADLINE, || {
         let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
         children.trim().parse().ok()

@@ -12,6 +12,7 @@
 
 mod captured;
 mod cell;
+mod cluster;
 mod containerd;
 mod cri;
 mod dockerd;
@@ -24,6 +25,7 @@ mod patience;
 
 pub use captured::Captured;
 pub use cell::Cell;
+pub use cluster::{Cluster, ControlPlane, Namespace, Node, NodeSpec, Running};
 pub use containerd::{Attached, Containerd, CriAlone, CtrRun};
 pub use containerd_shim_protos::bootstrap_api::{BootstrapParams, BootstrapResult};
 pub use containerd_shim_protos::{api, cgroups, cgroups_v2, protobuf, ttrpc};

@@ -48,11 +48,21 @@ pub fn product(file: &str) -> PathBuf {
 
 /// `PATH` inside of a cell: the product, the parts, the benchmarks' peer if it was built, then the system's.
 pub(crate) fn search_path() -> String {
-    let product = product("bin");
-    let parts =
-        ["containerd", "runc", "docker", "iptables", "hosttools"].map(|name| part(&format!("{name}/bin")));
     let peer = repository().join("build/peer/bin");
-    let ours = std::iter::once(product).chain(parts).chain([peer]).map(|path| path.display().to_string());
+    let programs =
+        ["containerd", "runc", "docker", "iptables", "hosttools"].map(|name| part(&format!("{name}/bin")));
+    joined(std::iter::once(product("bin")).chain(programs).chain([peer]))
+}
+
+/// `PATH` of a node of a cluster that has only what every node has.
+pub(crate) fn search_path_without_product() -> String {
+    joined(
+        ["containerd", "runc", "iptables", "hosttools"].map(|name| part(&format!("{name}/bin"))).into_iter(),
+    )
+}
+
+fn joined(ours: impl Iterator<Item = PathBuf>) -> String {
+    let ours = ours.map(|path| path.display().to_string());
     ours.chain(["/usr/sbin:/usr/bin:/sbin:/bin".to_owned()]).collect::<Vec<_>>().join(":")
 }
 
