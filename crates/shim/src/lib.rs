@@ -22,6 +22,7 @@ mod kernel_log;
 mod limits;
 mod modules;
 mod options;
+mod program;
 pub mod ps;
 mod remains;
 mod rendezvous;
