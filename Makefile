@@ -6,7 +6,6 @@ TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
 IN_NODE := TEST_PARTS="$(TEST_PARTS)" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
 NODE_TESTS ?= --skip ahead_of_time
-INSTALLED := $(DESTDIR)$(PREFIX)
 
 ifdef WASMEDGE_DIR
 export WASMEDGE_DIR
@@ -63,14 +62,13 @@ check: parts ## formatting, lints and documentation, without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 install: build/root/bin/containerd-shim-wasmedge-v1 ## copy build/root to DESTDIR/PREFIX
-	mkdir -p $(INSTALLED) && cp -r --remove-destination build/root/. $(INSTALLED)/
+	@deploy/install "$(DESTDIR)$(PREFIX)"
 
 build/root/bin/containerd-shim-wasmedge-v1:
 	$(MAKE) build
 
 uninstall: ## remove what install copied
-	cd $(INSTALLED) && rm -rf bin/containerd-shim-wasmedge-v1 bin/wasmedge-engine \
-	    lib/containerd-shim-wasmedge share/doc/containerd-shim-wasmedge
+	@deploy/install --remove "$(DESTDIR)$(PREFIX)"
 
 dist: build ## pack build/root into build/dist/*.tar.gz, for any x86-64 Linux
 	@deploy/dist
