@@ -11,7 +11,6 @@ NOT_IN_NODE := ahead_of_time:: bad_input:: dist:: engine_cli:: exit_codes:: imag
     docker::an_image docker::an_artifact docker::dockers_own exec::a_thousand
 NODE_TESTS ?= $(addprefix --skip=,$(NOT_IN_NODE))
 K8S_TESTS ?= --test-threads=4
-INSTALLED := $(DESTDIR)$(PREFIX)
 
 ifdef WASMEDGE_DIR
 export WASMEDGE_DIR
@@ -76,7 +75,7 @@ check: parts ## formatting, lints and documentation, without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 install: build/root/bin/containerd-shim-wasmedge-v1 ## copy build/root to DESTDIR/PREFIX
-	mkdir -p $(INSTALLED) && cp -r --remove-destination build/root/. $(INSTALLED)/
+	@deploy/install "$(DESTDIR)$(PREFIX)"
 
 build/root/bin/containerd-shim-wasmedge-v1:
 	$(MAKE) build
@@ -86,8 +85,7 @@ ifneq ($(WASMEDGE_DIR),$(shell cat build/root.wasmedge 2> /dev/null))
 endif
 
 uninstall: ## remove what install copied
-	cd $(INSTALLED) && rm -rf bin/containerd-shim-wasmedge-v1 bin/wasmedge-engine \
-	    lib/containerd-shim-wasmedge share/doc/containerd-shim-wasmedge
+	@deploy/install --remove "$(DESTDIR)$(PREFIX)"
 
 dist: build ## pack build/root into build/dist/*.tar.gz, for any x86-64 Linux
 	@deploy/dist

@@ -18,6 +18,8 @@ fn main() {
         ("fcntl", "poll/short_read.rs"),
         ("getsockopt", "poll/size.rs"),
         ("ioctl", "poll/size.rs"),
+        ("open", "opening.rs"),
+        ("openat", "opening.rs"),
         ("readv", "poll/short_read.rs"),
         ("sendmsg", "poll/needless.rs"),
         ("sigaction", "native_stack.rs"),

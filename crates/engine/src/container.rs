@@ -11,6 +11,7 @@ mod devices;
 mod doubts;
 mod entrypoint;
 mod executor;
+mod home;
 mod loopback;
 mod preopens;
 mod signals;
@@ -79,7 +80,11 @@ fn explained(failure: Failure, spec: Option<&Spec>, bundle: &Path) -> Failure {
             eprintln!("{failure}");
             Failure { message: format!("setting up the container: {doubt}"), ..failure }
         }
-        None => failure,
+        None => match spec.filter(|_| unexplained).map(doubts::hooks_of).filter(|hooks| !hooks.is_empty()) {
+            // libcontainer says that one has failed, and not which.
+            Some(hooks) => Failure { message: format!("{failure} (hooks: {})", hooks.join(", ")), ..failure },
+            None => failure,
+        },
     }
 }
 
@@ -99,6 +104,7 @@ pub fn exec(vm: Vm, mut exec: Exec, fds: CreateFds) -> ! {
     let console = exec.console.take();
     let site = Site { id: &exec.id, state: &exec.dir, console, step: "setting up the process" };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
+        process.as_ref().map_or(Ok(()), can_run)?;
         site.build(vm, task, reply, streams, |builder| {
             borrow_state(&exec)?;
             let tenant = builder.as_tenant().with_process(Some(&path)).as_sibling(true).with_detach(true);
@@ -117,21 +123,39 @@ fn borrow_state(exec: &Exec) -> Result<(), LibcontainerError> {
     Ok(state.save(&own)?)
 }
 
+/// The largest user or group number, as runc has it.
+const LARGEST_ID: u32 = i32::MAX as u32;
+
 /// What libcontainer would take and not do, or do and not explain.
 fn can_be_asked(spec: &Spec) -> Result<(), Failure> {
-    let refused = |message: String| Err(Failure { kind: FailureKind::Unsupported, message });
     if let Some(process) = spec.process() {
-        if !process.cwd().is_absolute() {
-            return refused(format!("config.json: process.cwd {:?} is not an absolute path", process.cwd()));
-        }
-        if process.args().iter().flatten().any(|arg| arg.contains('\0')) {
-            return refused("config.json: process.args: an argument contains a NUL".to_owned());
-        }
-        if let Some(label) = process.selinux_label().as_ref().filter(|label| !label.is_empty()) {
-            return refused(format!("config.json: process.selinuxLabel {label:?}: SELinux is not supported"));
-        }
+        can_run(process)?;
     }
     leaves_room(spec)
+}
+
+/// As [`can_be_asked`], of one process.
+fn can_run(process: &Process) -> Result<(), Failure> {
+    let refused = |message: String| Err(Failure { kind: FailureKind::Unsupported, message });
+    if !process.cwd().is_absolute() {
+        return refused(format!("config.json: process.cwd {:?} is not an absolute path", process.cwd()));
+    }
+    if process.args().iter().flatten().any(|arg| arg.contains('\0')) {
+        return refused("config.json: process.args: an argument contains a NUL".to_owned());
+    }
+    if let Some(label) = process.selinux_label().as_ref().filter(|label| !label.is_empty()) {
+        return refused(format!("config.json: process.selinuxLabel {label:?}: SELinux is not supported"));
+    }
+    let user = process.user();
+    let ids = [user.uid(), user.gid()].into_iter().chain(user.additional_gids().iter().flatten().copied());
+    // The kernel takes the largest number for "as it is", which is root.
+    if let Some(id) = ids.into_iter().find(|id| *id > LARGEST_ID) {
+        return refused(format!("process.user: {id}: uids and gids must be in range 0-{LARGEST_ID}"));
+    }
+    if let Some(variable) = process.env().iter().flatten().find(|variable| !variable.contains('=')) {
+        return refused(format!("process.env: environment variable {variable:?}: missing '='"));
+    }
+    Ok(())
 }
 
 /// A container is made by a process that is in its cgroup with the first one for a moment.

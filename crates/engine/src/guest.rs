@@ -13,7 +13,7 @@ use wasmedge_messages::{Failure, FailureKind, Mode};
 
 use crate::module::{EntryFunction, Limits, Module};
 use crate::vm::{Instance, Interruption, Loaded, Vm, VmError, Wasi};
-use crate::{calling_stack, native_stack, stack_limit};
+use crate::{calling_stack, native_stack, shown, stack_limit};
 
 pub use native::NativeCode;
 use source::Origin;
@@ -39,6 +39,15 @@ enum Stage {
     Instantiated(Instance),
     /// Instantiation failed.
     Broken,
+}
+
+/// Why a guest was not instantiated.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// Its `start` section or `_initialize` called `proc_exit` with this code: it has run, and that is its end.
+    Exited(u32),
+    /// It cannot run.
+    Failed(Failure),
 }
 
 /// How a guest ended.
@@ -76,8 +85,17 @@ impl Guest {
         if let Some(import) =
             module.imports().iter().find(|import| !vm.provides(&import.module, &import.name))
         {
-            let message = format!("{name}: nothing provides the import {}.{}", import.module, import.name);
+            let import = format!("{}.{}", shown::name(&import.module), shown::name(&import.name));
+            let message = format!("{name}: nothing provides the import {import}");
             return Err(Failure { kind: FailureKind::InvalidModule, message });
+        }
+        let elements = module.minimum_table_elements();
+        if elements > stack_limit::LARGEST_TABLE {
+            let message = format!(
+                "{name}: the module's tables have {elements} elements, more than the limit of {}",
+                stack_limit::LARGEST_TABLE
+            );
+            return Err(Failure { kind: FailureKind::LimitExceeded, message });
         }
         let initialize = entry.name != crate::module::START
             && module.entry(Some(INITIALIZE)).is_ok_and(|initialize| initialize.results == 0);
@@ -112,11 +130,11 @@ impl Guest {
     /// Opens the preopens, links the imports and runs the `start` section and `_initialize`, if there are any.
     ///
     /// # Errors
-    /// When an import has another type than WasmEdge provides, or these two do not return.
-    pub fn instantiate(&mut self, wasi: &Wasi) -> Result<(), Failure> {
+    /// When an import has another type than WasmEdge provides, or these two do not return: see [`NotStarted`].
+    pub fn instantiate(&mut self, wasi: &Wasi) -> Result<(), NotStarted> {
         let Stage::Loaded(module) = std::mem::replace(&mut self.stage, Stage::Broken) else {
             let message = format!("{}: instantiated twice", self.origin);
-            return Err(Failure { kind: FailureKind::Runtime, message });
+            return Err(NotStarted::Failed(Failure { kind: FailureKind::Runtime, message }));
         };
         self.arm();
         let instance = self.vm.instantiate(module, wasi).map_err(|end| self.not_started(&end))?;
@@ -158,21 +176,17 @@ impl Guest {
         }
     }
 
-    fn not_started(&self, end: &Interruption) -> Failure {
+    fn not_started(&self, end: &Interruption) -> NotStarted {
         match end {
-            Interruption::Exited(code) => {
-                let message = format!("{}: exited with {code} before its entrypoint was called", self.origin);
-                Failure { kind: FailureKind::Trapped, message }
-            }
+            Interruption::Exited(code) => NotStarted::Exited(*code),
             Interruption::Failed(error) if Trap::is_trap(error) => {
                 let trap = Trap::new(&self.origin, error);
-                Failure {
-                    kind: FailureKind::Trapped,
-                    message: format!("{trap}, before its entrypoint was called"),
-                }
+                let message = format!("{trap}, before its entrypoint was called");
+                NotStarted::Failed(Failure { kind: FailureKind::Trapped, message })
             }
             Interruption::Failed(error) => {
-                refusal(&self.origin.to_string(), FailureKind::InvalidModule, error)
+                let name = self.origin.to_string();
+                NotStarted::Failed(refusal(&name, FailureKind::InvalidModule, error))
             }
         }
     }

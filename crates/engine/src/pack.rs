@@ -11,6 +11,7 @@ mod reference;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -141,6 +142,10 @@ impl Pack {
             self.output != Path::new("-") || !io::stdout().is_terminal(),
             "the archive is not text: redirect standard output, or name a file with --output"
         );
+        for input in self.module.iter().chain(self.add.iter().map(|(source, _)| source)) {
+            let same = is_same_file(input, &self.output);
+            ensure!(!same, "--output {} is the file that is to be packed", self.output.display());
+        }
         let module = self.module.as_deref().map(|path| self.read_module(path)).transpose()?;
         let image = if self.form.layer || self.form.artifact {
             self.module_image(module)?
@@ -230,6 +235,11 @@ impl Pack {
         archive.write(&mut file)?;
         file.flush()
     }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let inode = |path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    inode(one).is_some_and(|one| inode(other) == Some(one))
 }
 
 impl MediaType {

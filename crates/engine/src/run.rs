@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use wasmedge_messages::{Failure, Mode};
 
-use crate::guest::{Guest, NativeCode, Source};
+use crate::guest::{Guest, NativeCode, NotStarted, Outcome, Source};
 use crate::module::{Limits, split_entrypoint};
+use crate::shown;
 use crate::vm::{Vm, Wasi};
 
 /// Run a module, unconfined, and exit as it does.
@@ -42,19 +43,25 @@ pub fn run(run: Run) -> Result<i32> {
     let file = File::open(&path).with_context(|| format!("{}", path.display()))?;
     let vm = Vm::prepare().context("setting up WasmEdge")?;
     let natively = run.artifact.is_some();
-    let told = |failure: Failure| anyhow::Error::new(failure);
+    let told = |failure: Failure| anyhow::Error::msg(shown::message(&failure.message));
     let native = run.artifact.map(|artifact| NativeCode::for_file(&path, &artifact)).transpose()?;
     let source = Source::File { path, file };
     let mut guest = Guest::load(vm, source, native, function, Limits::default()).map_err(told)?;
     if let (true, Mode::Interpreted { why }) = (natively, guest.mode()) {
         eprintln!("wasmedge-engine: interpreted: {why}");
     }
-    guest.instantiate(&Wasi { args: run.command, env: run.env, preopens: run.dir }).map_err(told)?;
-    Ok(guest.run().report())
+    match guest.instantiate(&Wasi { args: run.command, env: run.env, preopens: run.dir }) {
+        Ok(()) => Ok(guest.run().report()),
+        Err(NotStarted::Exited(code)) => Ok(Outcome::Exited(code).report()),
+        Err(NotStarted::Failed(failure)) => Err(told(failure)),
+    }
 }
 
 fn assignment(pair: &str) -> Result<String, &'static str> {
-    if pair.contains('=') { Ok(pair.to_owned()) } else { Err("expected NAME=VALUE") }
+    match pair.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(pair.to_owned()),
+        _ => Err("expected NAME=VALUE"),
+    }
 }
 
 /// WasmEdge wants `guest:host`, people write `host:guest`.

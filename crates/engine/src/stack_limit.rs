@@ -11,6 +11,9 @@ use std::sync::OnceLock;
 /// A call takes some 50 bytes, so this is about a million nested calls; native stacks hold a tenth of it.
 const LARGEST: usize = 64 << 20;
 
+/// The most elements that a module's tables may have together: WasmEdge keeps 16 bytes of each, allocated this way.
+pub const LARGEST_TABLE: u64 = (LARGEST / 16) as u64;
+
 /// Ends a guest whose stack is exhausted, or that got no memory.
 type End = Box<dyn Fn(&'static str) + Send + Sync>;
 

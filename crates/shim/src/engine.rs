@@ -18,6 +18,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::program::Program;
+
 const LIBRARIES: &str = "lib/containerd-shim-wasmedge";
 const EXECUTABLE: &str = "wasmedge-engine";
 const LOADER: &str = "ld-linux-x86-64.so.2";
@@ -70,12 +72,28 @@ impl Engine {
 
     /// A command that runs the engine, its arguments still to be added.
     pub fn command(&self) -> Command {
+        self.command_of(&self.program())
+    }
+
+    /// As [`Engine::command`], for processes that containers can look at: run from a sealed copy, which must live until
+    /// the command has been spawned. Fails if there can be no copy.
+    pub(crate) fn sealed_command(&self) -> Result<(Command, Program)> {
+        let program = Program::copy(&self.program())?;
+        Ok((self.command_of(&program.path()), program))
+    }
+
+    /// What is executed: the loader, if there is one.
+    fn program(&self) -> PathBuf {
         let loader = self.libraries.join(LOADER);
-        if !loader.is_file() {
-            return Command::new(self.executable());
+        if loader.is_file() { loader } else { self.executable() }
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.arg0(EXECUTABLE);
+        if self.libraries.join(LOADER).is_file() {
+            command.arg("--library-path").arg(&self.libraries).arg(self.executable());
         }
-        let mut command = Command::new(&loader);
-        command.arg0(EXECUTABLE).arg("--library-path").arg(&self.libraries).arg(self.executable());
         command
     }
 }

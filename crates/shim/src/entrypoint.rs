@@ -40,7 +40,11 @@ impl<'a> Entrypoint<'a> {
 
     /// The file, if it is there; looked for as the engine will look for it, and opened as a path only.
     pub(crate) fn file(&self) -> Option<OwnedFd> {
-        let entrypoint = self.path()?;
+        let whole = command(self.process.args().as_ref()?).first()?;
+        self.find(whole).or_else(|| self.find(self.path()?))
+    }
+
+    fn find(&self, entrypoint: &str) -> Option<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&self.root, flags, Mode::empty()).ok()?;
         let cwd = self.process.cwd().to_string_lossy().into_owned();

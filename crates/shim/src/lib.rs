@@ -24,6 +24,7 @@ mod member;
 mod modules;
 mod options;
 mod own_thread;
+mod program;
 pub mod ps;
 mod remains;
 mod rendezvous;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{CodedInputStream, Message};
 use containerd_shim_protos::shim::oci;
@@ -98,7 +98,11 @@ impl RuntimeOptions {
 
 /// An error is one line, since clients print it in the midst of others'.
 fn parse(text: &str) -> Result<RuntimeOptions> {
-    toml::from_str(text).map_err(|error| anyhow::Error::msg(error.message().to_owned()))
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
+        let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        anyhow!("{line}{}", error.message())
+    })
 }
 
 /// containerd's `api/types/runtimeoptions/v1`, which no published crate carries.

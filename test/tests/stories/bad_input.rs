@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wasmedge_shim_tests::guests::{self, Guest};
 use wasmedge_shim_tests::ttrpc::Code;
-use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder, eventually, here};
+use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder, eventually, here, part};
 
 use crate::signal;
 
@@ -295,4 +295,81 @@ fn failed_creates_leave_the_daemon_as_it_was() {
     assert_eq!(std::fs::read_dir(bundles).unwrap().count(), 1, "only the companion's");
     companion.kill(signal::KILL).unwrap();
     companion.finish();
+}
+
+#[test]
+fn a_table_that_is_too_large() {
+    let containerd = MockContainerd::start();
+    let wat = br#"(module (table 9999999 funcref) (func (export "_start")))"#;
+    let task = containerd.bare_task().file("/app.wasm", wat, 0o644).command(&["/app.wasm"]);
+    create_fails(&containerd, task, &["/app.wasm", "9999999 elements", "4194304"]);
+}
+
+#[test]
+fn names_of_a_module_are_shown_as_one_short_line() {
+    let containerd = MockContainerd::start();
+    let name = format!("\\1b[2J\\n{}", "x".repeat(100_000));
+    let import = format!(r#"(module (import "{name}" "f" (func)) (func (export "_start")))"#);
+    let export = format!(r#"(module (func (export "{name}")) (func (export "")))"#);
+    for wat in [import, export] {
+        let task = containerd.bare_task().file("/app.wasm", wat.as_bytes(), 0o644).command(&["/app.wasm"]);
+        let refusal = create_fails(&containerd, task, &["/app.wasm", "\u{fffd}[2J"]);
+        assert!(refusal.message.len() < 500, "{refusal}");
+        assert!(!refusal.message.contains(char::is_control), "{refusal}");
+    }
+}
+
+#[test]
+fn a_user_that_the_kernel_would_take_for_root() {
+    let containerd = MockContainerd::start();
+    let all = [
+        json!({ "uid": u32::MAX, "gid": 0 }),
+        json!({ "uid": 0, "gid": 1u32 << 31 }),
+        json!({ "uid": 0, "gid": 0, "additionalGids": [5, u32::MAX] }),
+    ];
+    let words = ["uids and gids must be in range 0-2147483647"];
+    for user in &all {
+        let task = containerd.task(guests::HELLO);
+        create_fails(&containerd, task.configure(|config| config["process"]["user"] = user.clone()), &words);
+    }
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    for (id, user) in [("e1", &all[0]), ("e2", &all[1]), ("e3", &all[2])] {
+        let exec = task.exec(id, &["/app.wasm", "say", "hi"]);
+        let exec = exec.configure(|process| process["user"] = user.clone()).add();
+        says(&exec.try_start().unwrap_err(), &words);
+        exec.try_delete().unwrap();
+    }
+    task.kill(signal::KILL).unwrap();
+    task.finish();
+}
+
+#[test]
+fn an_environment_without_a_value() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::HELLO);
+    let task = task.configure(|config| config["process"]["env"] = json!(["A=b", "LONELY"]));
+    create_fails(&containerd, task, &["process.env", "\"LONELY\": missing '='"]);
+}
+
+#[test]
+fn an_rlimit_under_which_nothing_starts() {
+    let containerd = MockContainerd::start();
+    let fails = |kind: &str, limit: u64, words: &[&str]| {
+        let limits = json!([{ "type": kind, "soft": limit, "hard": limit }]);
+        let task = containerd.task(guests::HELLO);
+        create_fails(&containerd, task.configure(|config| config["process"]["rlimits"] = limits), words);
+    };
+    fails("RLIMIT_NOFILE", 4, &["rlimit nofile of 4: too many open files"]);
+    fails("RLIMIT_AS", 100_000_000, &["rlimit as of 100000000: cannot allocate memory"]);
+}
+
+#[test]
+fn an_entrypoint_that_is_no_regular_file() {
+    let containerd = MockContainerd::start();
+    let task = containerd.bare_task().command(&["/fifo"]);
+    let fifo = task.bundle().join("rootfs/fifo").display().to_string();
+    let busybox = part("busybox/bin/busybox").display().to_string();
+    containerd.cell().run(&[&busybox, "mkfifo", &fifo]).success();
+    let refusal = create_fails(&containerd, task, &["/fifo", "permission denied"]);
+    assert_eq!(refusal.code, Code::PERMISSION_DENIED, "{refusal}");
 }

@@ -1,10 +1,13 @@
 //! Confinement: what the process that runs a guest can do and see, looked up from outside.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
+use rustix::fs::SealFlags;
 use serde_json::json;
+use wasmedge_shim_tests::ttrpc::Code;
 use wasmedge_shim_tests::{
-    DEADLINE, Limit, MockContainerd, Task, guests, has_cgroup_version_2, part, product,
+    DEADLINE, Limit, MockContainerd, Refusal, Task, guests, has_cgroup_version_2, part, product,
 };
 
 use crate::signal;
@@ -234,4 +237,90 @@ fn a_user_namespace_maps_the_guests_root_to_nobody_of_the_host() {
     assert_eq!(task.run_exec("e1", &["/app.wasm", "say", "hi"]), (0, "hi\n".to_owned()));
     task.kill(signal::TERM).unwrap();
     assert_eq!(task.finish(), 143);
+}
+
+#[test]
+fn a_guest_opens_no_memory_of_a_process() {
+    let containerd = MockContainerd::start();
+    let again = json!({ "destination": "/hostproc", "type": "bind", "source": "/proc", "options": ["bind"] });
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).configure(|config| {
+        config["mounts"].as_array_mut().unwrap().push(again);
+    });
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, task.bundle().join("rootfs").join(name)).unwrap();
+    };
+    link("proc/self/mem", "link");
+    link("proc/self", "self");
+    let task = task.create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    let all = [
+        "/proc/self/mem",
+        "/proc/thread-self/mem",
+        "/proc/1/mem",
+        "/proc/1/task/1/mem",
+        "/hostproc/self/mem",
+        "/link",
+        "/self/mem",
+    ];
+    for (number, path) in all.iter().enumerate() {
+        for words in [&["/app.wasm", "cat", path][..], &["/app.wasm", "append", path, "x"]] {
+            let exec = task.exec(&format!("e{number}{}", words[1]), words).add();
+            exec.start();
+            assert_eq!(exec.finish(), 1);
+            let said = exec.stderr().so_far();
+            assert!(said.contains("Permission denied"), "{words:?}: {said}");
+        }
+    }
+    assert_eq!(task.run_exec("other", &["/app.wasm", "cat", "/proc/self/comm"]).0, 0);
+    task.kill(signal::TERM).unwrap();
+    task.finish();
+}
+
+#[test]
+fn a_guests_process_runs_from_a_copy_that_nobody_can_change() {
+    let containerd = MockContainerd::start();
+    let task = sleeping(&containerd);
+    let program = containerd.cell().outside(format!("/proc/{}/exe", task.pid()));
+    let named = fs::read_link(&program).unwrap();
+    assert!(named.display().to_string().starts_with("/memfd:"), "{named:?}");
+    let seals = rustix::fs::fcntl_get_seals(fs::File::open(&program).unwrap()).unwrap();
+    let sealed = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    assert!(seals.contains(sealed), "{seals:?}");
+    task.kill(signal::TERM).unwrap();
+    task.finish();
+}
+
+#[test]
+fn an_entrypoint_does_not_lead_to_the_engines_own_program() {
+    let containerd = MockContainerd::start();
+    let refused = |refusal: Refusal| {
+        let words = "no such file or directory";
+        assert!(refusal.code == Code::NOT_FOUND && refusal.message.contains(words), "{refusal}");
+    };
+    refused(containerd.task(guests::PROBE).command(&["/proc/self/exe"]).try_create().err().unwrap());
+    let task = containerd.task(guests::PROBE).args(&["sleep"]);
+    std::os::unix::fs::symlink("proc/self/exe", task.bundle().join("rootfs/link")).unwrap();
+    let task = task.create().start();
+    task.stdout().wait_for("sleeping", DEADLINE);
+    for (id, path) in [("e1", "/link"), ("e2", "/proc/self/exe"), ("e3", "/proc/1/exe")] {
+        let exec = task.exec(id, &[path]).add();
+        refused(exec.try_start().unwrap_err());
+        exec.try_delete().unwrap();
+    }
+    task.kill(signal::TERM).unwrap();
+    task.finish();
+}
+
+#[test]
+fn a_guest_gets_into_a_directory_that_it_may_search_and_not_read() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).file("/shut/file", b"inside", 0o644);
+    let task = task.args(&["cat", "/shut/file"]);
+    for shut in ["rootfs", "rootfs/shut"] {
+        fs::set_permissions(task.bundle().join(shut), fs::Permissions::from_mode(0o711)).unwrap();
+    }
+    let user = json!({ "uid": 1000, "gid": 1000 });
+    let task = task.configure(|config| config["process"]["user"] = user).create().start();
+    assert_eq!(task.finish(), 0, "{}", task.stderr().so_far());
+    assert_eq!(task.stdout().so_far(), "inside");
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
-use wasmedge_shim_tests::{Cell, Finished, guests, part, repository};
+use wasmedge_shim_tests::{Cell, DEADLINE, Finished, finish, guests, part, repository};
 
 struct BareRoot {
     cell: Cell,
@@ -61,4 +62,30 @@ fn the_engine_runs_a_module_in_a_bare_root() {
 fn the_shim_answers_in_a_bare_root() {
     let bare = BareRoot::new();
     bare.run(&["/usr/local/bin/containerd-shim-wasmedge-v1", "-v"]).success();
+}
+
+#[test]
+fn an_installation_goes_where_it_is_told_and_away_again() {
+    let root = tempfile::tempdir().unwrap();
+    let destination = root.path().join("a place");
+    let prefix = destination.join("usr/local");
+    fs::create_dir_all(prefix.join("sbin")).unwrap();
+    std::os::unix::fs::symlink("sbin", prefix.join("bin")).unwrap();
+    let make = |verb: &str| {
+        let script = r#"umask 077 && exec make --silent "$1" DESTDIR="$2" PREFIX=/usr/local"#;
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", verb]).arg(&destination).current_dir(repository());
+        finish(command.env_remove("MAKEFLAGS"), DEADLINE).success();
+    };
+    make("uninstall");
+    make("install");
+    let shim = prefix.join("sbin/containerd-shim-wasmedge-v1");
+    let library = prefix.join("lib/containerd-shim-wasmedge");
+    for path in [&shim, &library, &library.join("wasmedge-engine")] {
+        let mode = fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(mode.permissions().mode() & 0o777, 0o755, "{}", path.display());
+    }
+    assert!(fs::symlink_metadata(prefix.join("bin")).unwrap().is_symlink());
+    make("uninstall");
+    assert!(!shim.exists() && !library.exists());
 }

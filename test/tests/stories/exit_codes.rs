@@ -76,3 +76,17 @@ fn last_line_says(task: &Task<'_>, words: &[&str]) {
     assert!(words.iter().all(|word| line.contains(word)), "{words:?} expected in the last line of\n{text}");
     assert_eq!(text.matches("trap: ").count(), 1, "one line tells of it:\n{text}");
 }
+
+#[test]
+fn an_exit_before_the_entrypoint_is_the_guests_exit() {
+    let containerd = MockContainerd::start();
+    let wat = br#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (func $leave i32.const 6 call $exit)
+        (start $leave)
+        (func (export "_start")))"#;
+    let task = containerd.bare_task().file("/app.wat", wat, 0o644).command(&["/app.wat"]).create().start();
+    assert_eq!(task.finish(), 6);
+    assert_eq!(task.stderr().so_far(), "");
+}

@@ -57,6 +57,7 @@ fn a_hook_that_fails_fails_the_create_and_leaves_nothing() {
     let task = containerd.task(guests::HELLO);
     let task = task.configure(|config| config["hooks"] = json!({ "createRuntime": hook }));
     let refusal = task.try_create().err().unwrap();
-    assert!(refusal.message.contains("hook"), "{refusal}");
+    let named = format!("hooks: {}", part("busybox/bin/busybox").display());
+    assert!(refusal.message.contains(&named), "{refusal}");
     containerd.cell().expect_nothing_left(&[], DEADLINE);
 }

@@ -92,3 +92,46 @@ fn a_native_file_that_is_not_executable_is_refused() {
     let refusal = task.command(&["/tool"]).try_create().err().unwrap();
     assert!(refusal.message.contains("/tool") && refusal.message.contains("permission denied"), "{refusal}");
 }
+
+#[test]
+fn what_the_kernel_does_not_execute_is_not_given_to_a_shell() {
+    let containerd = MockContainerd::start();
+    let module = guests::HELLO.bytes().unwrap();
+    let all: [(&str, &[u8], &str); 3] = [
+        ("/badelf", b"\x7fELFnonsense", "exec /badelf: exec format error"),
+        ("/wasmscript", b"#!/app.wasm with args\nexit 0\n", "exec /wasmscript: exec format error"),
+        ("/orphan", b"#!/no/such/interpreter\n", "exec /orphan: no such file or directory"),
+    ];
+    for (path, bytes, says) in all {
+        let task = busybox(&containerd).file("/app.wasm", &module, 0o755).file(path, bytes, 0o755);
+        let task = task.command(&[path]).create();
+        let refusal = task.try_start().unwrap_err();
+        assert!(refusal.message.contains(says), "{refusal}");
+        assert_eq!(task.finish(), 1);
+        assert_eq!(task.stdout().so_far() + &task.stderr().so_far(), "");
+    }
+}
+
+#[test]
+fn a_home_is_the_images_or_the_root() {
+    let containerd = MockContainerd::start();
+    let users = b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:33::/srv/web:/bin/sh\n";
+    let home = |uid: u32, users: &[u8]| {
+        let probe = guests::PROBE.bytes().unwrap();
+        let task = busybox(&containerd).file("/app.wasm", &probe, 0o644).file("/etc/passwd", users, 0o644);
+        let task = task.command(&["/bin/sh", "-c", "echo $HOME; read forever"]).with_input();
+        let user = serde_json::json!({ "uid": uid, "gid": uid });
+        let task = task.configure(|config| config["process"]["user"] = user).create().start();
+        task.stdout().wait_for("\n", DEADLINE);
+        let (_, environment) = task.run_exec("e1", &["/app.wasm", "env"]);
+        task.kill(signal::KILL).unwrap();
+        task.finish();
+        let guests = environment.lines().find_map(|line| line.strip_prefix("HOME=")).unwrap_or_default();
+        (task.stdout().so_far().trim().to_owned(), guests.to_owned())
+    };
+    let expected = [(33, &users[..], "/srv/web"), (0, users, "/root"), (77, users, "/"), (0, b"", "/")];
+    for (uid, users, expected) in expected {
+        let (native, guest) = home(uid, users);
+        assert_eq!((native.as_str(), guest.as_str()), (expected, expected), "{uid}");
+    }
+}

@@ -33,6 +33,8 @@ impl Causes {
         rustix::io::ioctl_fionbio(&writer, true).ok()?;
         rustix::io::ioctl_fionbio(&reader, true).ok()?;
         let log = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::ERROR);
+        // Nor does anything of it belong into the container's output, when the reader is gone.
+        let log = log.log_internal_errors(false);
         let log = log.without_time().with_level(false).with_target(false).with_ansi(false);
         log.with_writer(Log(writer)).try_init().ok()?;
         Some(Self(reader))
@@ -44,6 +46,33 @@ impl Causes {
         // Ends with "would block" while a process still has the pipe open.
         let _ = (&self.0).take(LONGEST).read_to_end(&mut bytes);
         let text = String::from_utf8_lossy(&bytes);
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+        text.lines().map(str::trim).find(|line| !line.is_empty()).map(plain)
+    }
+}
+
+/// A logged line for people. libcontainer logs errors as Rust writes a structure down; in one of the kernel's refusals
+/// three words of it count: which file, which value, what the kernel said.
+fn plain(line: &str) -> String {
+    let field = |name: &str| {
+        let (_, rest) = line.split_once(&format!("{name}: \""))?;
+        rest.split_once('"').map(|(value, _)| value)
+    };
+    match (field("path"), field("data"), field("message")) {
+        (Some(path), Some(data), Some(said)) => format!("writing {data:?} to {path}: {said}"),
+        (Some(path), None, Some(said)) => format!("{path}: {said}"),
+        _ => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_down_structure_becomes_a_sentence() {
+        let logged = r#"failed to apply cgroup pid=Pid(7) err=V1(WrappedIo(Write { err: Os { code: 22, kind: InvalidInput, message: "Invalid argument" }, path: "/sys/fs/cgroup/cpu/c1/cpu.rt_runtime_us", data: "1000" })) init=true"#;
+        let expected = r#"writing "1000" to /sys/fs/cgroup/cpu/c1/cpu.rt_runtime_us: Invalid argument"#;
+        assert_eq!(plain(logged), expected);
+        assert_eq!(plain("no such thing"), "no such thing");
     }
 }

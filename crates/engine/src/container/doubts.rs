@@ -9,6 +9,11 @@ use std::path::Path;
 
 use libcontainer::oci_spec::runtime::{Hook, LinuxSeccompAction, Mount, PosixRlimit, Spec};
 
+/// With fewer files open than this, a container may not start.
+const LEAST_FILES: u64 = 64;
+/// The address space of WasmEdge and its libraries, and what a small guest takes, in bytes.
+const LEAST_MEMORY: u64 = 1 << 30;
+
 /// The first thing that cannot work, for a person.
 pub(super) fn about(spec: &Spec, bundle: &Path) -> Option<String> {
     let root = bundle.join(spec.root().as_ref()?.path());
@@ -55,6 +60,11 @@ fn mount(mount: &Mount, root: &Path) -> Option<String> {
     }
 }
 
+/// The programs that run as hooks while a container is made.
+pub(super) fn hooks_of(spec: &Spec) -> Vec<String> {
+    hooks(spec).map(|hook| hook.path().display().to_string()).collect()
+}
+
 fn hooks(spec: &Spec) -> impl Iterator<Item = &Hook> {
     let hooks = spec.hooks().as_ref();
     let prestart = hooks.and_then(|hooks| hooks.prestart().as_ref());
@@ -70,6 +80,15 @@ fn hook(hook: &Hook) -> Option<String> {
 
 fn rlimit(wanted: &PosixRlimit) -> Option<String> {
     let name = format!("{:?}", wanted.typ()).trim_start_matches("Rlimit").to_lowercase();
+    let too_little = match name.as_str() {
+        "nofile" if wanted.soft() < LEAST_FILES => Some("too many open files"),
+        "as" | "data" if wanted.soft() < LEAST_MEMORY => Some("cannot allocate memory"),
+        _ => None,
+    };
+    if let Some(cause) = too_little {
+        let soft = wanted.soft();
+        return Some(format!("rlimit {name} of {soft}: {cause}: a container takes more than that to start"));
+    }
     // `limits` has a line for each: its name, then soft and hard limit, then a unit.
     let words = match name.as_str() {
         "nofile" => "Max open files",
@@ -137,6 +156,11 @@ mod tests {
                 "hook /nope/hook: no such file or directory",
             ),
             (r#""linux":{"seccomp":{"defaultAction":"SCMP_ACT_ERRNO"}}"#, "the seccomp filter forbids"),
+            (
+                r#""process":{"cwd":"/","user":{"uid":0,"gid":0},
+                    "rlimits":[{"type":"RLIMIT_NOFILE","soft":4,"hard":4}]}"#,
+                "rlimit nofile of 4: too many open files",
+            ),
         ];
         for (json, words) in cases {
             let doubt = about(json).unwrap_or_default();

@@ -8,17 +8,21 @@ use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use wasmedge_messages::{Failure, FailureKind};
 
 /// A file that was found and opened.
 #[derive(Debug)]
-pub(super) struct Entrypoint {
+pub(super) struct Entrypoint<'a> {
     /// Where it was found.
     pub(super) path: PathBuf,
     /// Opened for reading, at its start.
     pub(super) file: File,
     /// Whether the kernel runs it, and not WasmEdge.
     pub(super) native: bool,
+    /// The function to call, if one is named behind the path.
+    pub(super) function: Option<&'a str>,
 }
 
 /// Finds and opens the file that `arg0` names: `path`, or `path#func` for a module.
@@ -26,24 +30,25 @@ pub(super) struct Entrypoint {
 /// # Errors
 /// [`FailureKind::NotFound`] and [`FailureKind::PermissionDenied`] in the words that Docker turns into
 /// exit codes 127 and 126.
-pub(super) fn find(arg0: &str, env: &[String]) -> Result<Entrypoint, Failure> {
+pub(super) fn find<'a>(arg0: &'a str, env: &[String]) -> Result<Entrypoint<'a>, Failure> {
     let whole = open(arg0, env);
     let Some((path, function)) = arg0.split_once('#') else { return whole };
-    if whole.as_ref().is_ok_and(|found| found.native) {
+    if whole.is_ok() {
         return whole;
     }
-    let found = open(path, env)?;
+    let mut found = open(path, env)?;
     if found.native {
         let what = format!("not a WebAssembly module, so there is no function {function:?} in it");
         return Err(failure(FailureKind::InvalidModule, &found.path, &what));
     }
+    found.function = Some(function).filter(|function| !function.is_empty());
     Ok(found)
 }
 
-fn open(name: &str, env: &[String]) -> Result<Entrypoint, Failure> {
+fn open<'a>(name: &str, env: &[String]) -> Result<Entrypoint<'a>, Failure> {
     let path = locate(name, env)?;
     let denied = |what: &str| failure(FailureKind::PermissionDenied, &path, what);
-    let mut file = File::open(&path).map_err(|error| io_failure(&path, &error))?;
+    let mut file = open_in_image(&path).map_err(|error| io_failure(&path, &error))?;
     let metadata = file.metadata().map_err(|error| io_failure(&path, &error))?;
     if metadata.is_dir() {
         return Err(denied("is a directory"));
@@ -58,7 +63,19 @@ fn open(name: &str, env: &[String]) -> Result<Entrypoint, Failure> {
     if native && access(&path, AccessFlags::X_OK).is_err() {
         return Err(denied("permission denied (not executable)"));
     }
-    Ok(Entrypoint { path, file, native })
+    Ok(Entrypoint { path, file, native, function: None })
+}
+
+/// Opens a file, but not by a link of `/proc` that leads to what a process has open or is run from: for this process that
+/// is no file of the container.
+fn open_in_image(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+        Err(Errno::LOOP) => Err(ErrorKind::NotFound.into()),
+        // A system call filter from before Linux 5.6. What such a link could lead to is sealed anyway.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(rustix::fs::open(path, flags, Mode::empty())?.into()),
+        opened => Ok(opened?.into()),
+    }
 }
 
 /// As a shell does: a name with a slash is a path, any other is looked up in `$PATH`; a module may
@@ -127,6 +144,27 @@ mod tests {
         let path = file(&dir, "app.wasm", b"\0asm\x01\0\0\0", 0o644);
         assert_eq!(find(&format!("{path}#run"), &[]).unwrap().path, Path::new(&path));
         assert_eq!(find(&path, &[]).unwrap().path, Path::new(&path));
+    }
+
+    #[test]
+    fn a_file_with_a_hash_in_its_name_is_found_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(&dir, "a#b.wasm", b"\0asm\x01\0\0\0", 0o644);
+        let found = find(&path, &[]).unwrap();
+        assert_eq!((found.path.as_path(), found.function), (Path::new(&path), None));
+        let with_function = format!("{path}#run");
+        assert!(find(&with_function, &[]).is_err(), "the first hash is the one that splits");
+    }
+
+    #[test]
+    fn a_link_of_proc_to_what_a_process_runs_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/proc/self/exe", &link).unwrap();
+        for path in ["/proc/self/exe", link.to_str().unwrap()] {
+            let failure = find(path, &[]).unwrap_err();
+            assert_eq!(failure.message, format!("{path}: no such file or directory"));
+        }
     }
 
     #[test]

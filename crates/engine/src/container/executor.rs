@@ -6,19 +6,24 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use libcontainer::oci_spec::runtime::{LinuxSeccomp, Spec};
 use libcontainer::seccomp::initialize_seccomp;
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use nix::errno::Errno;
 use wasmedge_messages::{Channel, Failure, FailureKind, Mode, Native, Reply, command};
 
-use super::entrypoint::{self, Entrypoint};
-use super::{capabilities, preopens, signals};
-use crate::guest::{Guest, NativeCode, Source};
+use super::entrypoint;
+use super::{capabilities, home, preopens, signals};
+use crate::guest::{Guest, NativeCode, NotStarted, Outcome, Source};
 use crate::module::{Limits, split_entrypoint};
+use crate::shown;
 use crate::title;
 use crate::vm::{Vm, Wasi};
 
@@ -49,7 +54,8 @@ struct Shared {
 }
 
 enum Payload {
-    Native,
+    /// A program for the kernel, and where it was found.
+    Native(PathBuf),
     Guest(Box<Guest>),
 }
 
@@ -75,7 +81,8 @@ impl Executor for GuestExecutor {
                 Ok(())
             }
             Err(failure) => {
-                let message = failure.message.clone();
+                let message = shown::message(&failure.message);
+                let failure = Failure { message: message.clone(), ..failure };
                 let told = self.0.verdict.send(&failure, &[]);
                 told.map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))?;
                 Err(ExecutorValidationError::ArgValidationError(message))
@@ -85,16 +92,21 @@ impl Executor for GuestExecutor {
 
     /// A guest's environment goes through WASI; only a native program gets the process's own.
     fn setup_envs(&self, envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
-        if matches!(*self.0.payload.borrow(), Some(Payload::Native)) {
+        let mut envs = envs;
+        let home = envs.entry("HOME".to_owned()).or_default();
+        if home.is_empty() {
+            *home = home::of_this_user();
+        }
+        if matches!(*self.0.payload.borrow(), Some(Payload::Native(_))) {
             return DefaultExecutor {}.setup_envs(envs);
         }
-        *self.0.home.borrow_mut() = envs.get("HOME").cloned();
+        *self.0.home.borrow_mut() = envs.remove("HOME");
         Ok(())
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         match self.0.payload.borrow_mut().take() {
-            Some(Payload::Native) => self.0.exec_native(spec),
+            Some(Payload::Native(path)) => self.0.exec_native(&path, spec),
             Some(Payload::Guest(guest)) => self.0.run_guest(*guest, spec),
             None => Err(ExecutorError::Other("start without a validated entrypoint".to_owned())),
         }
@@ -114,20 +126,24 @@ impl Shared {
             filter_system_calls(&seccomp)?;
         }
         let layer = task.layer.take();
-        if layer.is_none() && entrypoint::find(arg0, env(spec))?.native {
+        let found = match layer {
+            None => Some(entrypoint::find(arg0, env(spec))?),
+            Some(_) => None,
+        };
+        if let Some(found) = found.as_ref().filter(|found| found.native) {
             signals::restore_defaults();
-            return Ok(Payload::Native);
+            return Ok(Payload::Native(found.path.clone()));
         }
         capabilities::keep_as_if_executed()
             .map_err(|error| runtime(&format!("dropping capabilities: {error}")))?;
-        let source = match layer {
-            Some((digest, fd)) => Source::Layer { digest, file: fd.into() },
+        let (source, function) = match layer {
+            Some((digest, fd)) => (Source::Layer { digest, file: fd.into() }, split_entrypoint(arg0).1),
+            // Once more: with the capabilities that are left, it may not be readable.
             None => {
-                let Entrypoint { path, file, .. } = entrypoint::find(arg0, env(spec))?;
-                Source::File { path, file }
+                let found = entrypoint::find(arg0, env(spec))?;
+                (Source::File { path: found.path, file: found.file }, found.function)
             }
         };
-        let (_path, function) = split_entrypoint(arg0);
         let vm = self.vm.borrow_mut().take().ok_or_else(|| runtime("the VM is gone"))?;
         let (native, artifact) = task.native.take().unzip();
         let code = native.as_ref().zip(artifact);
@@ -151,27 +167,42 @@ impl Shared {
         Ok(())
     }
 
-    fn exec_native(&self, spec: &Spec) -> Result<(), ExecutorError> {
+    /// Becomes the program. What the kernel refuses is not given to a shell, which `execvp` would do.
+    fn exec_native(&self, path: &Path, spec: &Spec) -> Result<(), ExecutorError> {
+        let all = whole_args(spec);
+        let path = match all.first() {
+            Some(init) if all.len() > args(spec).len() => Path::new(init),
+            _ => path,
+        };
+        let program = CString::new(path.as_os_str().as_bytes());
+        let words: Result<Vec<CString>, _> = all.iter().map(|arg| CString::new(arg.as_bytes())).collect();
+        let words = program.and_then(|program| Ok((program, words?)));
+        let (program, words) = words.map_err(|error| ExecutorError::Other(error.to_string()))?;
         // On success the reply channel closes with the execve, which tells the daemon that it runs.
-        let Err(error) = DefaultExecutor {}.exec(spec) else { return Ok(()) };
-        let name = args(spec).first().cloned().unwrap_or_default();
-        let cause =
-            std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| cause.to_string());
-        let message = format!("{name}: {cause}");
-        tell(self.reply.borrow_mut().take(), &Reply::Failed(Failure { kind: FailureKind::Runtime, message }));
-        Err(error)
+        let Err(errno) = nix::unistd::execv(&program, &words);
+        tell(self.reply.borrow_mut().take(), &Reply::Failed(not_executed(path, errno)));
+        std::process::exit(1)
     }
 
     fn run_guest(&self, mut guest: Guest, spec: &Spec) -> Result<(), ExecutorError> {
         let reply = self.reply.borrow_mut().take();
         close_all_but(reply.as_ref());
         let wasi = self.wasi(spec);
-        if let Err(failure) = guest.instantiate(&wasi) {
-            tell(reply, &Reply::Failed(failure));
-            std::process::exit(1);
-        }
-        tell(reply, &Reply::Running);
-        let outcome = guest.run();
+        let outcome = match guest.instantiate(&wasi) {
+            Ok(()) => {
+                tell(reply, &Reply::Running);
+                guest.run()
+            }
+            Err(NotStarted::Exited(code)) => {
+                tell(reply, &Reply::Running);
+                Outcome::Exited(code)
+            }
+            Err(NotStarted::Failed(failure)) => {
+                let message = shown::message(&failure.message);
+                tell(reply, &Reply::Failed(Failure { message, ..failure }));
+                std::process::exit(1);
+            }
+        };
         std::process::exit(outcome.report())
     }
 
@@ -183,6 +214,17 @@ impl Shared {
         add_missing(&mut env, "PWD", Some(&cwd));
         Wasi { args: args(spec).to_vec(), env, preopens: preopens::of(&cwd) }
     }
+}
+
+/// In runc's words, some of which Docker turns into exit codes.
+fn not_executed(path: &Path, errno: Errno) -> Failure {
+    let (kind, cause) = match errno {
+        Errno::ENOENT => (FailureKind::NotFound, "no such file or directory".to_owned()),
+        Errno::EACCES => (FailureKind::PermissionDenied, "permission denied".to_owned()),
+        Errno::ENOEXEC => (FailureKind::InvalidModule, "exec format error".to_owned()),
+        other => (FailureKind::Runtime, other.desc().to_lowercase()),
+    };
+    Failure { kind, message: format!("exec {}: {cause}", path.display()) }
 }
 
 /// Tells the daemon and closes the channel. A daemon that is gone learns nothing; the container goes on.
@@ -212,7 +254,11 @@ fn close_all_but(kept: Option<&Channel>) {
 
 /// What is to be run; a native program is run with an init that may stand before it.
 fn args(spec: &Spec) -> &[String] {
-    command(spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default())
+    command(whole_args(spec))
+}
+
+fn whole_args(spec: &Spec) -> &[String] {
+    spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default()
 }
 
 fn env(spec: &Spec) -> &[String] {

@@ -8,6 +8,7 @@ use wasmparser::{Parser, Payload};
 use super::source::Origin;
 use crate::calling_stack;
 use crate::module::{ImportKind, Module};
+use crate::shown;
 use crate::vm::VmError;
 
 /// What trapped, and where.
@@ -59,7 +60,7 @@ impl Trap {
 
     /// The line, with its end.
     pub(super) fn line(&self) -> String {
-        format!("{self}\n")
+        format!("{}\n", shown::message(&self.to_string()))
     }
 }
 

@@ -1,14 +1,13 @@
 //! The entry function: the export that an entrypoint (`/app.wasm#func`) makes the engine call.
 
 use super::{Export, ExportKind, Module, ModuleError};
+use crate::shown;
 
 /// The export that is called when the entrypoint names none (WASI's command convention).
 pub const START: &str = "_start";
 
 /// A message lists so many exports at most.
 const LISTED: usize = 8;
-/// A name in a message is cut to so many characters.
-const LISTED_CHARS: usize = 64;
 
 /// An exported function that takes no arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +37,11 @@ impl Module<'_> {
         match (signature, function) {
             (Some((0, results)), _) => Ok(EntryFunction { name: name.to_owned(), results }),
             (Some((params, _)), _) => {
-                Err(ModuleError::TakesArguments { name: cut(name), params, exports: self.callable() })
+                Err(ModuleError::TakesArguments { name: shown::name(name), params, exports: self.callable() })
             }
-            (None, Some(_)) => Err(ModuleError::NoSuchFunction { name: cut(name), exports: self.callable() }),
+            (None, Some(_)) => {
+                Err(ModuleError::NoSuchFunction { name: shown::name(name), exports: self.callable() })
+            }
             (None, None) => Err(ModuleError::NoStart { exports: self.callable() }),
         }
     }
@@ -51,7 +52,7 @@ impl Module<'_> {
             .exports()
             .iter()
             .filter(|export| matches!(export.kind, ExportKind::Function { params: 0, .. }))
-            .map(|export| cut(&export.name));
+            .map(|export| shown::name(&export.name));
         let listed: Vec<_> = names.by_ref().take(LISTED).collect();
         match (listed.len(), names.count()) {
             (0, _) => "it exports no function without arguments".to_owned(),
@@ -68,16 +69,6 @@ impl Export {
             _ => None,
         }
     }
-}
-
-/// A guest's name for something, fit for one line of a message.
-fn cut(name: &str) -> String {
-    let mut shown: String =
-        name.chars().take(LISTED_CHARS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if name.chars().nth(LISTED_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]

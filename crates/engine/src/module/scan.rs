@@ -8,6 +8,7 @@ use wasmparser::{
 };
 
 use super::ModuleError;
+use crate::shown;
 
 /// The most types, functions, imports and exports, each, of a module: what browsers take
 /// (WebAssembly JavaScript interface, "implementation-defined limits").
@@ -215,7 +216,7 @@ impl Facts {
                 _ => Some(ExportKind::Other),
             };
             let Some(kind) = kind else {
-                let message = format!("export {:?} is of an unknown function", export.name);
+                let message = format!("export {:?} is of an unknown function", shown::name(export.name));
                 return Err(ModuleError::Malformed { at: 0, message });
             };
             push(&mut self.exports, Export { name: export.name.to_owned(), kind }, "exports")?;

@@ -8,17 +8,23 @@ use super::ModuleError;
 
 /// Whether `bytes` are meant as text: after white space they open a form or a comment.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
-    let start = bytes.trim_ascii_start();
+    let start = without_mark(bytes).trim_ascii_start();
     start.starts_with(b"(") || start.starts_with(b";;")
 }
 
 /// The binary form.
 pub(super) fn to_binary(bytes: &[u8]) -> Result<Vec<u8>, ModuleError> {
+    let bytes = without_mark(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let parsed = ParseBuffer::new(text);
     let refused = |error: wast::Error| at(text, error.span(), error.message());
     let buffer = parsed.map_err(refused)?;
     parser::parse::<Wat<'_>>(&buffer).and_then(|mut wat| wat.encode()).map_err(refused)
+}
+
+/// Without the mark of UTF-8 that some editors begin a file with.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 fn at(text: &str, span: Span, message: String) -> ModuleError {
@@ -58,5 +64,12 @@ mod tests {
     fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
         assert!(to_binary("(".repeat(1 << 20).as_bytes()).is_err());
         assert!(to_binary(format!("(module {}", "(func (block ".repeat(1 << 18)).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn text_may_begin_with_a_byte_order_mark() {
+        let marked = b"\xef\xbb\xbf (module)";
+        assert!(is_text(marked));
+        assert!(to_binary(marked).unwrap().starts_with(b"\0asm"));
     }
 }

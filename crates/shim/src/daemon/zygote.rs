@@ -114,7 +114,7 @@ impl Zygote {
         let (errors, stderr) = std::io::pipe().context("making a pipe")?;
         // What its predecessor said explains nothing any more.
         self.last_words.send_replace(None);
-        let mut command = self.engine.command();
+        let (mut command, _program) = self.engine.sealed_command()?;
         command
             .arg("zygote")
             .env_clear()
