@@ -26,6 +26,7 @@ mod request;
 mod rootfs;
 mod rpc;
 mod scope;
+mod setbacks;
 mod start;
 mod stats;
 mod stats_v1;

@@ -26,6 +26,7 @@ pub mod ps;
 mod remains;
 mod rendezvous;
 mod settings;
+mod turns;
 mod verbs;
 
 pub use verbs::run;
