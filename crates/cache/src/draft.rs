@@ -10,8 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, openat, renameat, statat};
 
+use crate::entry::check_own;
+use crate::removal::remove;
 use crate::{Artifact, Cache, CacheError, Description, Digest, Key};
 
 const ARTIFACT_MODE: Mode = Mode::from_raw_mode(0o444);
@@ -30,26 +32,46 @@ impl Draft {
     /// `None` if another process is making it.
     pub(crate) fn begin(cache: &Arc<Cache>, key: Key) -> Result<Option<Self>, CacheError> {
         let name = key.file("new");
-        let failed = |error: io::Error| CacheError::writing(cache, error);
-        loop {
-            let file = open(cache.directory(), &name).map_err(failed)?;
+        let begun = loop {
+            match Self::new_file(cache.directory(), &name)
+                .map_err(|error| CacheError::writing(cache, error))?
+            {
+                Attempt::Ours(file) => break file,
+                Attempt::Theirs => return Ok(None),
+                Attempt::Again => {}
+            }
+        };
+        Ok(Some(Self { cache: cache.clone(), key, file: begun, begun: Instant::now(), published: false }))
+    }
+
+    /// Makes the file and locks it; or, if there is something by its name that no maker holds, removes that.
+    fn new_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Attempt> {
+        let (file, is_new) = match create(directory, name) {
+            Ok(file) => (Some(file), true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match open(directory, name) {
+                Ok(file) => (file, false),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Attempt::Again),
+                Err(error) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
+        if let Some(file) = file {
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) => return Ok(Attempt::Theirs),
+                Err(TryLockError::Error(error)) => return Err(error),
             }
-            // Its last maker may have published or dropped it since it was opened.
-            if is_current(cache.directory(), &name, &file).map_err(failed)? {
-                file.set_len(0).map_err(failed)?;
-                return Ok(Some(Self {
-                    cache: cache.clone(),
-                    key,
-                    file,
-                    begun: Instant::now(),
-                    published: false,
-                }));
+            // Its maker may have published or dropped it, or another one removed it, since it was opened.
+            if !is_current(directory, name, &file)? {
+                return Ok(Attempt::Again);
+            }
+            if is_new {
+                return Ok(Attempt::Ours(file));
             }
         }
+        // No file of ours, or left by a maker that died; not written over, since it could have another name.
+        remove(directory, name)?;
+        Ok(Attempt::Again)
     }
 
     /// Where the artifact is to be written.
@@ -85,14 +107,16 @@ impl Draft {
         fchmod(&self.file, ARTIFACT_MODE)?;
         self.file.sync_all()?;
         // The description first: an entry is there when its artifact is.
-        let (new, json) = (self.key.file("json.new"), self.key.file("json"));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut beside = File::from(openat(directory, &new, flags, ARTIFACT_MODE)?);
+        let [new, json, so] = ["json.new", "json", "so"].map(|ending| self.key.file(ending));
+        for name in [&new, &json, &so] {
+            remove(directory, name)?;
+        }
+        let mut beside = create(directory, &new)?;
         fchmod(&beside, ARTIFACT_MODE)?;
         beside.write_all(&serde_json::to_vec_pretty(&description)?)?;
         beside.sync_all()?;
         renameat(directory, &new, directory, json)?;
-        renameat(directory, self.key.file("new"), directory, self.key.file("so"))?;
+        renameat(directory, self.key.file("new"), directory, so)?;
         self.cache.sync()?;
         Ok(Artifact { file, description })
     }
@@ -102,34 +126,56 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if !self.published {
             for ending in ["json.new", "new"] {
-                let _ = unlinkat(self.cache.directory(), self.key.file(ending), AtFlags::empty());
+                let _ = remove(self.cache.directory(), &self.key.file(ending));
             }
         }
     }
 }
 
+/// What came of an attempt to have a draft's file.
+enum Attempt {
+    /// It is there, empty and locked.
+    Ours(File),
+    /// Another maker has it.
+    Theirs,
+    /// Something was in the way, and is gone.
+    Again,
+}
+
 /// Waits until nobody makes this key any more.
 pub(crate) fn wait_for_maker(directory: BorrowedFd<'_>, key: &Key) -> io::Result<()> {
-    match openat(
-        directory,
-        key.file("new"),
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
-        Err(rustix::io::Errno::NOENT) => Ok(()),
-        opened => File::from(opened?).lock_shared(),
+    match open(directory, &key.file("new")) {
+        Ok(Some(file)) => file.lock_shared(),
+        Ok(None) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
-/// Whether a draft by that name has lost its maker.
+/// Whether what has that name is no draft that somebody makes.
 pub(crate) fn is_abandoned(directory: BorrowedFd<'_>, name: &str) -> bool {
-    let opened = openat(directory, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-    opened.is_ok_and(|file| File::from(file).try_lock().is_ok())
+    match open(directory, name) {
+        Ok(Some(file)) => file.try_lock().is_ok(),
+        Ok(None) => true,
+        Err(_) => false,
+    }
 }
 
-fn open(directory: BorrowedFd<'_>, name: &str) -> io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+fn create(directory: BorrowedFd<'_>, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(File::from(openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?))
+}
+
+/// `None`: it is no file of ours.
+fn open(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(directory, name, flags, Mode::empty()) {
+        // A link, and a socket.
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Ok(None),
+        opened => File::from(opened?),
+    };
+    let is_ours = check_own(&file.metadata()?).is_ok();
+    Ok(is_ours.then_some(file))
 }
 
 fn is_current(directory: BorrowedFd<'_>, name: &str, file: &File) -> io::Result<bool> {

@@ -38,6 +38,9 @@ pub enum Fault {
         /// Its permissions.
         mode: u32,
     },
+    /// The directory is mounted so that nothing in it can be executed.
+    #[error("it is mounted with noexec, so that native code cannot be loaded from it")]
+    NoExec,
     /// The description cannot be understood.
     #[error("the description: {0}")]
     Description(#[from] serde_json::Error),
@@ -65,6 +68,8 @@ pub(crate) struct Stamp {
     inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
+    /// Nobody can set this one.
+    changed: (i64, i64),
 }
 
 impl Stamp {
@@ -73,6 +78,7 @@ impl Stamp {
             inode: (metadata.dev(), metadata.ino()),
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }
@@ -119,11 +125,16 @@ fn open_own(directory: BorrowedFd<'_>, name: &str) -> Result<(File, Metadata), F
     };
     let file = File::from(file);
     let metadata = file.metadata()?;
+    check_own(&metadata)?;
+    Ok((file, metadata))
+}
+
+/// That it is a file which nobody but this process's user can change, by whatever name.
+pub(crate) fn check_own(metadata: &Metadata) -> Result<(), Fault> {
     if !metadata.is_file() || metadata.nlink() != 1 {
         return Err(Fault::NotAFile);
     }
-    check_owner(&metadata)?;
-    Ok((file, metadata))
+    check_owner(metadata)
 }
 
 /// That nobody but this process's user can write.

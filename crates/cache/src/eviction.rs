@@ -1,7 +1,7 @@
 //! Eviction: what keeps the cache within its size.
 
-use rustix::fs::AtFlags;
-
+use crate::draft::is_abandoned;
+use crate::removal::remove;
 use crate::store::Listed;
 use crate::{Cache, CacheError, Key};
 
@@ -14,46 +14,61 @@ pub struct Evicted {
     pub size: u64,
 }
 
+/// What a [`Cache::prune`] did.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// What was removed.
+    pub evicted: Vec<Evicted>,
+    /// What should have been, and could not.
+    pub stuck: Vec<(Key, CacheError)>,
+}
+
 impl Cache {
     /// Removes entries, least recently used first, until the artifacts have no more than `limit` bytes, and what
     /// makers that died left behind. `keep` stays, whatever its size.
     ///
     /// # Errors
-    /// When the directory cannot be read or written.
-    pub fn prune(&self, limit: u64, keep: Option<&Key>) -> Result<Vec<Evicted>, CacheError> {
+    /// When the directory cannot be read.
+    pub fn prune(&self, limit: u64, keep: Option<&Key>) -> Result<Pruned, CacheError> {
         self.remove_leftovers()?;
         let mut entries = self.list()?;
         entries.sort_by_key(|entry| entry.used);
         let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
-        let mut evicted = Vec::new();
+        let mut pruned = Pruned::default();
         for Listed { key, size, .. } in entries {
             if total <= limit {
                 break;
             }
             if Some(&key) != keep {
-                self.remove(&key)?;
-                total -= size;
-                evicted.push(Evicted { key, size });
+                match self.remove(&key) {
+                    Ok(()) => {
+                        total -= size;
+                        pruned.evicted.push(Evicted { key, size });
+                    }
+                    Err(error) => pruned.stuck.push((key, error)),
+                }
             }
         }
-        Ok(evicted)
+        Ok(pruned)
     }
 
     /// Removes drafts without a maker, and descriptions without an artifact.
     fn remove_leftovers(&self) -> Result<(), CacheError> {
         let names = self.names()?;
+        let is_there = |name: String| names.contains(&name);
+        let is_made = |key: &str| {
+            let draft = format!("{key}.new");
+            is_there(draft.clone()) && !is_abandoned(self.directory(), &draft)
+        };
         for name in &names {
             let left = match name.split_once('.') {
-                Some((_, "new")) => crate::draft::is_abandoned(self.directory(), name),
-                Some((key, "json" | "json.new")) => {
-                    let is_there = |ending| names.contains(&format!("{key}.{ending}"));
-                    // A maker renames the description before the artifact.
-                    !is_there("so") && !is_there("new")
-                }
+                Some((key, "new" | "json.new")) => !is_made(key),
+                // A maker renames the description before the artifact.
+                Some((key, "json")) => !is_there(format!("{key}.so")) && !is_made(key),
                 _ => false,
             };
             if left {
-                let _ = rustix::fs::unlinkat(self.directory(), name, AtFlags::empty());
+                let _ = remove(self.directory(), name);
             }
         }
         Ok(())

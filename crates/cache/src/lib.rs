@@ -9,6 +9,7 @@
 //!     <key>.so                               0444, the artifact: a native shared object
 //!     <key>.json                             0444, what it is: a Description
 //!     <key>.new                              being made; locked by whoever makes it
+//!     turn-<n>                               locked by whoever runs the node's compiler number n
 //! ```
 //!
 //! An artifact that is removed while containers run it stays on the disk, and one copy of it in memory, until the
@@ -22,15 +23,18 @@ mod entry;
 mod eviction;
 mod features;
 mod key;
+mod removal;
 mod store;
+mod turn;
 
 pub use description::Description;
 pub use draft::Draft;
 pub use entry::{Artifact, Fault};
-pub use eviction::Evicted;
+pub use eviction::{Evicted, Pruned};
 pub use features::cpu_features;
 pub use key::{Digest, Ingredients, Key};
-pub use store::{Cache, CacheError, Listed};
+pub use store::{Cache, CacheError, Damaged, Listed};
+pub use turn::Turn;
 
 /// Where a node's cache is if nobody says otherwise.
 pub const DEFAULT_DIRECTORY: &str = "/var/cache/containerd-shim-wasmedge";

@@ -9,10 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use rustix::fs::{mkdirat, openat, statat, unlinkat};
+use rustix::fs::{StatVfsMountFlags, fstat, fstatvfs, mkdirat, openat, statat};
 
 use crate::entry::{self, Stamp};
+use crate::removal::remove;
 use crate::{Artifact, Description, Draft, Fault, Key, draft};
+
+/// A use is noted when the last one that was is older than this: to note one changes the file, as a stamp has it.
+const NOTED: Duration = Duration::from_secs(60);
 
 /// A cache directory that was found to be safe.
 #[derive(Debug)]
@@ -32,7 +36,6 @@ pub enum CacheError {
         /// The directory.
         path: PathBuf,
         /// The cause.
-        #[source]
         error: io::Error,
     },
     /// Somebody else could put code there.
@@ -41,7 +44,6 @@ pub enum CacheError {
         /// The directory.
         path: PathBuf,
         /// What is wrong with it.
-        #[source]
         fault: Fault,
     },
     /// An entry cannot be written.
@@ -50,7 +52,6 @@ pub enum CacheError {
         /// The directory.
         path: PathBuf,
         /// The cause; a full disk, for example.
-        #[source]
         error: io::Error,
     },
 }
@@ -66,6 +67,17 @@ pub struct Listed {
     pub used: SystemTime,
     /// What it says of itself, if that can be read.
     pub description: Option<Description>,
+}
+
+/// An entry that was not what it should be.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Its key.
+    pub key: Key,
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// Whether it is gone.
+    pub removed: Result<(), CacheError>,
 }
 
 impl CacheError {
@@ -95,20 +107,27 @@ impl Cache {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory =
             File::from(openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(error.into()))?);
-        let metadata = directory.metadata().map_err(failed)?;
-        entry::check_owner(&metadata).map_err(|fault| CacheError::Unsafe { path: path.to_owned(), fault })?;
+        check(&directory).map_err(|fault| CacheError::Unsafe { path: path.to_owned(), fault })?;
         Ok(Arc::new(Self { path: path.to_owned(), directory: directory.into(), known: Mutex::default() }))
     }
 
-    /// The artifact with that key, marked as used now; `None` if there is none. What is no sound entry is removed, and
-    /// `told` hears why. The bytes are looked at once per file and process.
+    /// Whether the directory still is the one by its path, and this user's alone. If not, it must be opened anew.
+    pub fn is_current(&self) -> bool {
+        let is_sound = self.directory.try_clone().is_ok_and(|ours| check(&File::from(ours)).is_ok());
+        let (Ok(ours), Ok(there)) =
+            (fstat(&self.directory), statat(CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW))
+        else {
+            return false;
+        };
+        is_sound && (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+    }
+
+    /// The artifact with that key, marked as used now, to the minute; `None` if there is none. What is no sound entry is
+    /// removed, and `told` hears why. The bytes are looked at once per file and process, and whenever it was changed.
     pub fn find(&self, key: &Key, told: impl FnOnce(&Fault)) -> Option<Artifact> {
         match self.checked(key, false) {
             Ok(artifact) => {
-                let times = [UTIME_NOW, UTIME_OMIT].map(|nsec| Timespec { tv_sec: 0, tv_nsec: nsec });
-                let times = Timestamps { last_access: times[0], last_modification: times[1] };
-                // No more than a hint.
-                let _ = rustix::fs::futimens(&artifact.file, &times);
+                self.note_use(key, &artifact);
                 Some(artifact)
             }
             Err(Fault::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => None,
@@ -117,6 +136,24 @@ impl Cache {
                 let _ = self.remove(key);
                 None
             }
+        }
+    }
+
+    fn note_use(&self, key: &Key, artifact: &Artifact) {
+        let stamp = || artifact.file.metadata().map(|metadata| Stamp::of(&metadata));
+        let noted = artifact.file.metadata().and_then(|metadata| metadata.accessed());
+        let is_recent = noted.is_ok_and(|then| then.elapsed().is_ok_and(|age| age < NOTED));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was checked is what is marked: else it has to be checked again.
+        if is_recent || !stamp().is_ok_and(|now| known.get(key) == Some(&now)) {
+            return;
+        }
+        let times = [UTIME_NOW, UTIME_OMIT].map(|nsec| Timespec { tv_sec: 0, tv_nsec: nsec });
+        let times = Timestamps { last_access: times[0], last_modification: times[1] };
+        // No more than a hint.
+        let _ = rustix::fs::futimens(&artifact.file, &times);
+        if let Ok(now) = stamp() {
+            known.insert(*key, now);
         }
     }
 
@@ -155,16 +192,13 @@ impl Cache {
     /// Looks at every byte of every entry, and removes those that are not what they should be.
     ///
     /// # Errors
-    /// When the directory cannot be read or written.
-    pub fn verify(&self) -> Result<Vec<(Key, Fault)>, CacheError> {
-        let mut faults = Vec::new();
-        for Listed { key, .. } in self.list()? {
-            if let Err(fault) = self.checked(&key, true) {
-                self.remove(&key)?;
-                faults.push((key, fault));
-            }
-        }
-        Ok(faults)
+    /// When the directory cannot be read.
+    pub fn verify(&self) -> Result<Vec<Damaged>, CacheError> {
+        let checked = |Listed { key, .. }| {
+            let fault = self.checked(&key, true).err()?;
+            Some(Damaged { key, fault, removed: self.remove(&key) })
+        };
+        Ok(self.list()?.into_iter().filter_map(checked).collect())
     }
 
     /// Removes an entry, if it is there. Containers that run it go on.
@@ -174,10 +208,7 @@ impl Cache {
     pub fn remove(&self, key: &Key) -> Result<(), CacheError> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         for ending in ["so", "json"] {
-            match unlinkat(self.directory(), key.file(ending), AtFlags::empty()) {
-                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(CacheError::writing(self, error.into())),
-            }
+            remove(self.directory(), &key.file(ending)).map_err(|error| CacheError::writing(self, error))?;
         }
         Ok(())
     }
@@ -207,6 +238,13 @@ impl Cache {
     pub(crate) fn directory(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
+}
+
+/// Whether native code can safely be loaded from that directory.
+fn check(directory: &File) -> Result<(), Fault> {
+    entry::check_owner(&directory.metadata()?)?;
+    let flags = fstatvfs(directory).map_err(io::Error::from)?.f_flag;
+    if flags.contains(StatVfsMountFlags::NOEXEC) { Err(Fault::NoExec) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::os::fd::FromRawFd;
 use anyhow::{Context, Result};
 use wasmedge_messages::{COMPILE_ARTIFACT_FD, COMPILE_MODULE_FD, COMPILE_REPORT_FD, CompileReport};
 
-use crate::module::{Limits, Module};
+use crate::module::{Limits, Module, ModuleError};
 
 /// Where the compiler writes, in a filesystem of its own.
 const ARTIFACT: &str = "/artifact.so";
@@ -68,11 +68,10 @@ pub fn run(compile: &Compile) -> Result<i32> {
 fn attempt(compile: &Compile, mut module: File, mut artifact: File) -> Result<(), Obstacle> {
     let mut bytes = Vec::new();
     module.read_to_end(&mut bytes).context("reading the module")?;
-    let module =
-        Module::parse(bytes, Limits::default()).map_err(|error| Obstacle::Module(error.to_string()))?;
-    if module.uses_memory64() {
-        let why = "it has a 64-bit memory, whose accesses WasmEdge's native code does not check";
-        return Err(Obstacle::Module(why.to_owned()));
+    let refused = |error: ModuleError| Obstacle::Module(error.to_string());
+    let module = Module::parse(bytes, Limits::default()).map_err(refused)?;
+    if let Some(why) = module.unfit_throughout().map_err(refused)? {
+        return Err(Obstacle::Module(why.to_string()));
     }
     translation::translate(module.code(), ARTIFACT).map_err(|error| Obstacle::Module(error.to_string()))?;
     let mut made = File::open(ARTIFACT).context("opening the artifact")?;

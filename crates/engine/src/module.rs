@@ -14,6 +14,7 @@ mod foreign;
 mod names;
 mod scan;
 mod text;
+mod unfit;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,6 +23,7 @@ pub use entrypoint::{EntryFunction, START, split_entrypoint};
 pub use error::ModuleError;
 pub use names::FunctionNames;
 pub use scan::{Export, ExportKind, Import, ImportKind};
+pub use unfit::Unfit;
 
 use scan::Facts;
 
@@ -99,10 +101,20 @@ impl<'a> Module<'a> {
         self.facts.start_section
     }
 
-    /// Whether it has a 64-bit memory. WasmEdge's ahead-of-time code does not check accesses to these:
-    /// such a module must be interpreted.
-    pub fn uses_memory64(&self) -> bool {
-        self.facts.memory64
+    /// Why it must be interpreted, as far as can be told without a look at its functions.
+    pub fn unfit(&self) -> Option<Unfit> {
+        self.facts.unfit
+    }
+
+    /// Why it must be interpreted, if it must. Reads all of it: for the compiler.
+    ///
+    /// # Errors
+    /// When a function's body cannot be read.
+    pub fn unfit_throughout(&self) -> Result<Option<Unfit>, ModuleError> {
+        match self.facts.unfit {
+            Some(unfit) => Ok(Some(unfit)),
+            None => unfit::instructions(&self.code),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! `wasmedge-engine cache`: a person's look at a node's native code.
 
+mod progress;
 mod warm;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use wasmedge_cache::Cache;
 
@@ -21,7 +22,7 @@ Usage: wasmedge-engine cache ls [--json]          list it
        wasmedge-engine cache warm [FLAGS] IMAGE|FILE...
                                                   compile modules before they are first started
 
-An image is looked for in containerd's store:
+An image is looked for in containerd's store; all modules that are files of it are compiled:
   --address SOCKET       of containerd ($CONTAINERD_ADDRESS, /run/containerd/containerd.sock)
   --namespace NAME       of containerd's ($CONTAINERD_NAMESPACE, default; Kubernetes has k8s.io, Docker moby)
   --snapshotter NAME     by which it is unpacked ($CONTAINERD_SNAPSHOTTER, overlayfs)
@@ -38,6 +39,7 @@ pub fn run(words: &[String]) -> Result<()> {
         ["ls", "--json"] => list(true),
         ["verify"] => verify(),
         ["prune"] => prune(None),
+        ["prune", "--size"] => bail!("cache prune --size: a number of bytes is missing"),
         ["prune", "--size", size] => prune(Some(size.parse().context("--size takes a number of bytes")?)),
         ["warm", ref words @ ..] => warm::warm(words),
         _ => bail!("cache {}: no such command; see wasmedge-engine cache --help", words.join(" ")),
@@ -79,17 +81,31 @@ fn verify() -> Result<()> {
     let cache = open()?.0;
     let checked = cache.list()?.len();
     let faults = cache.verify()?;
-    for (key, fault) in &faults {
-        eprintln!("removed {key}: {fault}");
+    let mut removed = 0;
+    for damaged in &faults {
+        match &damaged.removed {
+            Ok(()) => {
+                removed += 1;
+                eprintln!("removed {}: {}", damaged.key, damaged.fault);
+            }
+            Err(error) => eprintln!("{}: {}; it cannot be removed: {error}", damaged.key, damaged.fault),
+        }
     }
-    say(format!("{checked} checked, {} removed\n", faults.len()))
+    say(format!("{checked} checked, {removed} removed\n"))?;
+    ensure!(removed == faults.len(), "{} damaged ones are left", faults.len() - removed);
+    Ok(())
 }
 
 fn prune(size: Option<u64>) -> Result<()> {
     let (cache, settings) = open()?;
-    let evicted = cache.prune(size.unwrap_or(settings.cache_size), None)?;
-    let bytes: u64 = evicted.iter().map(|evicted| evicted.size).sum();
-    say(format!("{} removed, {bytes} bytes\n", evicted.len()))
+    let pruned = cache.prune(size.unwrap_or(settings.cache_size), None)?;
+    let bytes: u64 = pruned.evicted.iter().map(|evicted| evicted.size).sum();
+    for (key, error) in &pruned.stuck {
+        eprintln!("{key} cannot be removed: {error}");
+    }
+    say(format!("{} removed, {bytes} bytes\n", pruned.evicted.len()))?;
+    ensure!(pruned.stuck.is_empty(), "{} that should be removed are left", pruned.stuck.len());
+    Ok(())
 }
 
 fn short(digest: &str) -> &str {

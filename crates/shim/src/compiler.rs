@@ -95,11 +95,24 @@ impl Compiling {
             Some(CompileReport::Compiled) if status == 0 => Ok(()),
             Some(CompileReport::Refused { why }) => Err(NoArtifact::Module(why)),
             Some(CompileReport::Failed { why }) => Err(NoArtifact::Compiler(why)),
-            _ => Err(NoArtifact::Module(match status {
-                0..128 => format!("the compiler gave up on it with status {status}"),
-                _ => format!("the compiler was ended by signal {}", status - 128),
-            })),
+            _ => Err(died(status)),
         }
+    }
+}
+
+/// What a compiler that said nothing died of. A limit of its own ends it by one of several signals, but never by
+/// SIGKILL: that is somebody else's, such as the kernel's when the machine is out of memory.
+fn died(status: u32) -> NoArtifact {
+    const SIGKILL: u32 = 9;
+    const SIGXCPU: u32 = 24;
+    let memory = "it may need more memory than CompileMemory allows";
+    match status.checked_sub(128) {
+        Some(SIGKILL) => NoArtifact::Compiler("the compiler was killed (signal 9)".to_owned()),
+        Some(SIGXCPU) => {
+            NoArtifact::Module("it takes more processor time than CompileTime allows".to_owned())
+        }
+        Some(signal) => NoArtifact::Module(format!("the compiler was ended by signal {signal}; {memory}")),
+        None => NoArtifact::Module(format!("the compiler gave up with status {status}; {memory}")),
     }
 }
 
@@ -130,4 +143,17 @@ pub(crate) fn sealed(mut file: File, digest: Digest) -> Result<OwnedFd> {
     ensure!(Digest::of_rest(&mut memory)? == digest, "the module was changed while it was copied");
     memory.rewind().context("reading the module")?;
     Ok(memory.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_that_somebody_killed_says_nothing_of_the_module() {
+        assert!(matches!(died(128 + 9), NoArtifact::Compiler(_)));
+        for of_its_own in [1, 127, 128 + 6, 128 + 11, 128 + 24] {
+            assert!(matches!(died(of_its_own), NoArtifact::Module(_)), "{of_its_own}");
+        }
+    }
 }

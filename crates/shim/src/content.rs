@@ -2,9 +2,11 @@
 
 mod image;
 mod layers;
+mod shared;
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -22,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::layers::Layer;
 use self::layers::{Descriptor, Document, Image, Next};
+use self::shared::SharedLayers;
 use crate::bundle::Config;
 use crate::entrypoint::Entrypoint;
 use crate::failure::{self, Failure};
@@ -36,11 +39,12 @@ const MAX_DOCUMENT: u64 = 8 << 20;
 pub(crate) struct Content {
     address: String,
     namespace: Option<MetadataValue<Ascii>>,
+    layers: SharedLayers,
 }
 
 impl Content {
     pub(crate) fn new(address: String, namespace: &str) -> Self {
-        Self { address, namespace: namespace.parse().ok() }
+        Self { address, namespace: namespace.parse().ok(), layers: SharedLayers::default() }
     }
 
     /// The version of the task API that this containerd understands: before 2.0 it refuses 3.
@@ -62,7 +66,7 @@ impl Content {
         config: &Config,
         id: &str,
         limit: u64,
-    ) -> failure::Result<Option<Layer>> {
+    ) -> failure::Result<Option<Arc<Layer>>> {
         let entrypoint = Entrypoint::of_first(config);
         if entrypoint.as_ref().is_some_and(|entrypoint| entrypoint.file().is_some()) {
             return Ok(None);
@@ -93,12 +97,6 @@ impl Content {
             }
         }
         Ok(Image::Unknown)
-    }
-
-    /// The module of that digest, which a container has run already.
-    pub(crate) async fn module(&self, digest: &str, limit: u64) -> failure::Result<Layer> {
-        let channel = in_time(self.connect()).await?;
-        self.fetch(&channel, Descriptor::new(String::new(), digest.to_owned(), 0), limit).await
     }
 
     async fn channel_or_none(&self) -> Option<Channel> {
@@ -138,9 +136,13 @@ impl Content {
         Ok(target.map(|target| Descriptor::new(target.media_type, target.digest, target.size.unsigned_abs())))
     }
 
-    /// A module as a memory file that nobody can change any more.
-    async fn fetch(&self, channel: &Channel, module: Descriptor, limit: u64) -> failure::Result<Layer> {
+    /// A module as a memory file that nobody can change any more; the same one for all who use it.
+    async fn fetch(&self, channel: &Channel, module: Descriptor, limit: u64) -> failure::Result<Arc<Layer>> {
         ensure_size(&module, limit)?;
+        self.layers.get(&module.digest.clone(), self.fetch_anew(channel, module)).await
+    }
+
+    async fn fetch_anew(&self, channel: &Channel, module: Descriptor) -> failure::Result<Layer> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let mut file = File::from(memfd_create("module", flags).context("making a memory file")?);
         self.read(channel, &module.digest, &mut file).await?;

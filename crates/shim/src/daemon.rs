@@ -30,6 +30,7 @@ mod rpc;
 mod sandbox_rpc;
 mod sandboxes;
 mod scope;
+mod setbacks;
 mod start;
 mod stats;
 mod stats_files;

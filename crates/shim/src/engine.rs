@@ -10,19 +10,24 @@
 //! With a loader beside it the engine runs on that loader and its libraries alone, so that it does not
 //! matter which C library the machine has, if any. Without one it is an executable of this machine.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use wasmedge_cache::Digest;
 
 use crate::program::Program;
 
 const LIBRARIES: &str = "lib/containerd-shim-wasmedge";
 const EXECUTABLE: &str = "wasmedge-engine";
 const LOADER: &str = "ld-linux-x86-64.so.2";
+/// Where an ELF file has its build id, which its linker made from its content: in the first bytes. All of LLVM would
+/// take too long to read.
+const START: u64 = 4096;
 
 /// An engine that is there to be run.
 #[derive(Debug, Clone)]
@@ -62,8 +67,12 @@ impl Engine {
             let entry = entry.with_context(reading)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if [EXECUTABLE, "libwasmedge.", "libLLVM"].iter().any(|start| name.starts_with(start)) {
-                let file = fs::metadata(entry.path()).with_context(reading)?;
-                parts.push(format!("{name}:{}:{}.{:09}", file.len(), file.mtime(), file.mtime_nsec()));
+                let mut file = File::open(entry.path()).with_context(reading)?;
+                let start =
+                    Digest::of_rest(&mut file.by_ref().take(START)).with_context(reading)?.to_string();
+                let file = file.metadata().with_context(reading)?;
+                let modified = format!("{}.{:09}", file.mtime(), file.mtime_nsec());
+                parts.push(format!("{name}:{}:{modified}:{}", file.len(), &start[..16]));
             }
         }
         parts.sort();
@@ -137,6 +146,14 @@ mod tests {
         fs::write(prefix.path().join(LIBRARIES).join("libc.so.6"), "another").unwrap();
         assert_eq!(identity(), before);
         fs::write(prefix.path().join(LIBRARIES).join("libwasmedge.so.0"), "another").unwrap();
+        assert_ne!(identity(), before);
+
+        // Of the same length, and the same age as far as anybody can tell.
+        let before = identity();
+        let library = prefix.path().join(LIBRARIES).join("libwasmedge.so.0");
+        let modified = fs::metadata(&library).unwrap().modified().unwrap();
+        fs::write(&library, "ANOTHER").unwrap();
+        File::options().write(true).open(&library).unwrap().set_modified(modified).unwrap();
         assert_ne!(identity(), before);
     }
 

@@ -30,6 +30,7 @@ mod remains;
 mod rendezvous;
 mod sandbox;
 mod settings;
+mod turns;
 mod verbs;
 
 pub use verbs::run;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustix::fs::OFlags;
 use wasmedge_cache::Digest;
 
 use crate::compiler::sealed;
@@ -24,6 +25,8 @@ pub(crate) struct Module {
     pub(crate) digest: Digest,
     /// What its user calls it.
     pub(crate) name: String,
+    /// How many bytes it has.
+    pub(crate) size: u64,
     file: File,
     /// Whether the file can still change.
     sealed: bool,
@@ -80,13 +83,15 @@ impl Candidate {
         match self {
             Self::Layer { digest, file } => {
                 let known = digest.parse().context("reading the layer's digest")?;
-                Ok(Some(Module { digest: known, name: digest, file, sealed: true }))
+                let size = file.metadata().context("looking at the layer")?.len();
+                Ok(Some(Module { digest: known, name: digest, size, file, sealed: true }))
             }
             Self::File { name, path } => {
                 let opened = open_module(&path, limit).with_context(|| format!("opening {name}"))?;
                 let Some(mut file) = opened else { return Ok(None) };
                 let digest = digests.of(&mut file).with_context(|| format!("reading {name}"))?;
-                Ok(Some(Module { digest, name, file, sealed: false }))
+                let size = file.metadata().with_context(|| format!("reading {name}"))?.len();
+                Ok(Some(Module { digest, name, size, file, sealed: false }))
             }
         }
     }
@@ -94,10 +99,15 @@ impl Candidate {
 
 impl Module {
     /// A file that a person names, whatever is in it. Blocks.
-    pub(crate) fn of_file(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).context("opening it")?;
+    pub(crate) fn of_file(path: &Path, limit: u64) -> Result<Self> {
+        let opened =
+            File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+        let mut file = opened.context("opening it")?;
+        let metadata = file.metadata().context("looking at it")?;
+        ensure!(metadata.is_file(), "it is not a regular file");
+        ensure!(metadata.len() <= limit, "it has {} bytes, the limit is {limit}", metadata.len());
         let digest = Digest::of_rest(&mut file).context("reading it")?;
-        Ok(Self { digest, name: path.display().to_string(), file, sealed: false })
+        Ok(Self { digest, name: path.display().to_string(), size: metadata.len(), file, sealed: false })
     }
 
     /// A file with these bytes that nobody can change. Blocks.

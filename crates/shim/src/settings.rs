@@ -7,6 +7,7 @@
 //! CacheSize = 4294967296    # bytes
 //! CompileMemory = 8589934592
 //! CompileTime = 600         # seconds of processor time
+//! RequireWait = 100         # seconds, for "require"
 //! ```
 //!
 //! A daemon reads it when it starts. Runtime options can choose otherwise for a runtime; an image can't choose.
@@ -15,7 +16,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// Where the file is looked for; the first one is read. The second is for what lasts until the next boot.
@@ -37,6 +38,9 @@ pub(crate) struct Settings {
     pub(crate) compile_memory: u64,
     /// How many seconds of processor time one compile may take. Default: 600.
     pub(crate) compile_time: u64,
+    /// For how many seconds a start waits that requires native code. Default: 100, so that kubelet, which waits for
+    /// 120, is told the cause.
+    pub(crate) require_wait: u64,
 }
 
 /// When a module becomes native code.
@@ -49,7 +53,7 @@ pub(crate) enum Policy {
     Background,
     /// Never.
     Off,
-    /// Before its first start, however long that takes; what has no native code does not start.
+    /// Before its first start; what has no native code does not start.
     Require,
 }
 
@@ -62,6 +66,7 @@ impl Default for Settings {
             cache_size: wasmedge_cache::DEFAULT_SIZE_LIMIT,
             compile_memory: 8 << 30,
             compile_time: 600,
+            require_wait: 100,
         }
     }
 }
@@ -71,12 +76,19 @@ impl Settings {
     pub(crate) fn read() -> Result<Self> {
         for place in PLACES {
             match fs::read_to_string(place) {
-                Ok(text) => return toml::from_str(&text).with_context(|| format!("reading {place}")),
+                Ok(text) => return Self::parse(&text).with_context(|| format!("reading {place}")),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error).with_context(|| format!("reading {place}")),
             }
         }
         Ok(Self::default())
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let settings: Self = toml::from_str(text)?;
+        let cache = &settings.cache;
+        ensure!(cache.is_absolute(), "Cache = {cache:?}: it must be an absolute path");
+        Ok(settings)
     }
 
     /// How long the compiler may take by the clock; longer than by the processor, since it may have to share that.
@@ -102,5 +114,7 @@ mod tests {
         assert!(error.contains("Compiel"), "{error}");
         let error = toml::from_str::<Settings>("Compile = 'sometimes'").unwrap_err().to_string();
         assert!(error.contains("background"), "{error}");
+        let error = Settings::parse("Cache = 'relative/dir'").unwrap_err().to_string();
+        assert_eq!(error, "Cache = \"relative/dir\": it must be an absolute path");
     }
 }

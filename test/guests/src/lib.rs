@@ -69,6 +69,14 @@ guests! {
     DEEP = "deep.wasm";
     /// A memory with 64-bit addresses.
     MEMORY64 = "memory64.wasm";
+    /// A table with 64-bit indices; traps by one of them.
+    TABLE64 = "table64.wasm";
+    /// Uses a structure a million times, then exits with 3.
+    STRUCTS = "structs.wasm";
+    /// Calls an import by reference a million times, then exits with 3.
+    IMPORT_BY_REFERENCE = "import-by-reference.wasm";
+    /// Three million tail calls, then exits with 3.
+    TAIL_CALLS = "tail-calls.wasm";
     /// A component.
     COMPONENT = "component.wasm";
     /// No bytes at all.

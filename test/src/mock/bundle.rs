@@ -72,6 +72,12 @@ impl<'a> TaskBuilder<'a> {
         self
     }
 
+    /// Puts a FIFO into the image.
+    pub fn fifo_in_the_image(self, path: &str) -> Self {
+        self.fifo(&format!("rootfs{path}"));
+        self
+    }
+
     /// The whole command, entrypoint first.
     pub fn command(mut self, words: &[&str]) -> Self {
         self.config["process"]["args"] = json!(words);

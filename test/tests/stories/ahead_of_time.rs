@@ -185,6 +185,28 @@ fn a_cache_that_others_can_write_is_not_used() {
 }
 
 #[test]
+fn a_running_daemon_notices_what_becomes_of_the_caches_directory() {
+    let containerd = MockContainerd::start();
+    let cache = containerd.cell().outside("/var/cache/containerd-shim-wasmedge");
+    let daemon = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    let log = || run(containerd.task(guests::HELLO).compiled("wait")).3;
+    let native = || {
+        let log = log();
+        assert!(log.contains(NATIVE), "{log}");
+        assert_eq!(entries(&containerd, "so").len(), 1);
+    };
+    native();
+    fs::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
+    let open = log();
+    assert!(open.contains(INTERPRETED) && open.contains("others can write"), "{open}");
+    fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
+    native();
+    fs::remove_dir_all(&cache).unwrap();
+    native();
+    end(daemon);
+}
+
+#[test]
 fn a_full_disk_costs_the_native_code_and_not_the_container() {
     let containerd = MockContainerd::start();
     containerd.cell().run(&["mount", "-o", "remount,size=64k", "/var/cache"]).success();
@@ -241,11 +263,19 @@ fn a_compiler_that_is_killed_leaves_no_entry_and_the_guest_is_interpreted() {
             let found = containerd.cell().processes_named("compile --memory");
             (found.len() == 2).then_some(found)
         });
+        for compiler in &compilers {
+            let score = containerd.cell().outside(format!("/proc/{compiler}/oom_score_adj"));
+            assert_eq!(fs::read_to_string(score).unwrap(), "1000\n", "it goes before any container");
+        }
         containerd.cell().kill("KILL", &compilers);
         let task = creating.join().unwrap();
         task.log().wait_for(INTERPRETED, DEADLINE);
         let log = task.log().so_far();
         assert!(log.contains("signal 9"), "{log}");
+        // That was not the module's fault; but to try again at once would not help either.
+        let next = containerd.task(guests::HTTP).compiled("require").within(PATIENCE).try_create();
+        let refusal = next.err().unwrap().to_string();
+        assert!(refusal.contains("signal 9") && refusal.contains("it is tried again after"), "{refusal}");
         task.kill(signal::KILL).unwrap();
         (task.finish(), log)
     });
@@ -273,13 +303,23 @@ fn a_daemon_that_is_killed_takes_its_compiler_with_it_and_the_next_one_compiles(
 }
 
 #[test]
-fn a_64_bit_memory_is_interpreted_and_where_native_code_is_required_refused() {
+fn what_native_code_would_get_wrong_is_interpreted_and_where_it_is_required_refused() {
     let containerd = MockContainerd::start();
-    let (_, _, _, log) = run(containerd.task(guests::MEMORY64).compiled("wait"));
-    assert!(log.contains(INTERPRETED) && log.contains("64-bit memory"), "{log}");
-    let refused = containerd.task(guests::MEMORY64).compiled("require").within(PATIENCE).try_create();
-    let refusal = refused.err().unwrap().to_string();
-    assert!(refusal.contains("native code is required") && refusal.contains("64-bit memory"), "{refusal}");
+    let unfit = [
+        (guests::MEMORY64, 0, "64-bit memory"),
+        (guests::TABLE64, 134, "64-bit table"),
+        (guests::STRUCTS, 3, "structure or array types"),
+        (guests::IMPORT_BY_REFERENCE, 3, "refers to an imported function"),
+        (guests::TAIL_CALLS, 3, "tail calls"),
+    ];
+    for (guest, expected, why) in unfit {
+        let (status, _, _, log) = run(containerd.task(guest).compiled("wait"));
+        assert!(log.contains(INTERPRETED) && log.contains(why), "{log}");
+        assert_eq!(status, expected, "{}", guest.name);
+        let refused = containerd.task(guest).compiled("require").within(PATIENCE).try_create();
+        let refusal = refused.err().unwrap().to_string();
+        assert!(refusal.contains("native code is required") && refusal.contains(why), "{refusal}");
+    }
 }
 
 #[test]
@@ -341,8 +381,11 @@ fn an_image_is_compiled_before_it_is_first_started() {
         containerd.ctr(&["image", "import", &archive]).success();
         image.name().to_owned()
     };
-    let files = unpacked(&Image::classic(guests::HELLO));
-    assert!(warm(&files).success().stdout.contains("compiled in"));
+    let image = Image::classic(guests::HELLO).add(&guests::DIVIDE.path(), "/lib/for-an-exec");
+    let files = unpacked(&image);
+    let warmed = warm(&files).success().stdout;
+    assert_eq!(warmed.matches("compiled in").count(), 2, "{warmed}");
+    assert!(warmed.contains("/lib/for-an-exec"), "{warmed}");
     let layer = containerd.import(&Image::classic(guests::PROBE).flag("--layer"));
     assert!(warm(&layer).success().stdout.contains("compiled in"));
     let short = files.strip_prefix("docker.io/library/").unwrap();
@@ -354,7 +397,7 @@ fn an_image_is_compiled_before_it_is_first_started() {
 
     warm("docker.io/library/nothing:1").with_code(1).complaining(&["nothing:1", "no such image"]);
     let busybox = Image::of_files("native", "/bin/sh").add(&part("busybox/bin/busybox"), "/bin/sh");
-    warm(&unpacked(&busybox)).with_code(1).complaining(&["its entrypoint is no module"]);
+    warm(&unpacked(&busybox)).with_code(1).complaining(&["no file of it is a module"]);
 }
 
 /// Resident and proportional KiB of the executable part of the artifact in a task's process.

@@ -119,6 +119,16 @@ fn an_entrypoint_that_is_a_directory() {
 }
 
 #[test]
+fn an_entrypoint_that_is_a_fifo() {
+    let containerd = MockContainerd::start();
+    for policy in ["off", "wait", "require"] {
+        let task =
+            containerd.bare_task().fifo_in_the_image("/app.wasm").command(&["/app.wasm"]).compiled(policy);
+        create_fails(&containerd, task, &["/app.wasm", "not a regular file"]);
+    }
+}
+
+#[test]
 fn an_entrypoint_that_its_user_cannot_read() {
     let containerd = MockContainerd::start();
     let task = containerd.bare_task().file("/app.wasm", &guests::HELLO.bytes().unwrap(), 0o600);

@@ -1,8 +1,9 @@
 //! Images: what `wasmedge-engine pack` makes, containerd takes and the shim finds the module in.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use wasmedge_shim_tests::{Containerd, Image, OddImage, WASM_LAYER, guests};
+use wasmedge_shim_tests::{Containerd, DEADLINE, Image, OddImage, WASM_LAYER, guests};
 
 const PLATFORM: &[&str] = &["--platform", "wasip1/wasm"];
 
@@ -33,6 +34,27 @@ fn a_layer_image_has_arguments_and_traps_as_any_other() {
     run(&["say", "two words"]).success().printing("two words\n");
     run(&["exit", "3"]).with_code(3);
     run(&["trap", "unreachable"]).with_code(134).complaining(&["trap: unreachable", "trap_unreachable"]);
+}
+
+#[test]
+fn containers_of_one_layer_share_one_copy_of_the_module() {
+    let containerd = Containerd::start();
+    let image = containerd.import(&Image::layer(guests::PROBE));
+    let sleeper = |_| containerd.container(&image).flags(PLATFORM).args(&["sleep"]).attached();
+    let sleepers: Vec<_> = (0..3).map(sleeper).collect();
+    let mut copies = BTreeSet::new();
+    for sleeper in &sleepers {
+        sleeper.stdout().wait_for("sleeping", DEADLINE);
+        let maps = containerd.cell().outside(format!("/proc/{}/maps", sleeper.pid()));
+        let maps = fs::read_to_string(maps).unwrap();
+        let module = maps.lines().find(|line| line.contains("/memfd:module")).expect("the module is mapped");
+        copies.insert(module.split_whitespace().nth(4).unwrap().to_owned());
+    }
+    assert_eq!(copies.len(), 1, "files of the modules: {copies:?}");
+    for sleeper in sleepers {
+        sleeper.kill("SIGKILL");
+        assert_eq!(sleeper.wait(), 137);
+    }
 }
 
 #[test]

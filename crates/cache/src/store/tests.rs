@@ -113,13 +113,14 @@ fn one_maker_at_a_time_and_a_dead_ones_draft_is_taken_over() {
 fn the_least_recently_used_go_first_and_an_open_one_stays_readable() {
     let (_dir, cache) = cache();
     let keys: Vec<Key> = (0..3u8).map(|n| publish(&cache, &[n], &[n; 100])).collect();
-    for (age, key) in [30, 20, 10].into_iter().zip(&keys) {
+    for (age, key) in [300, 200, 100].into_iter().zip(&keys) {
         let used = SystemTime::now() - Duration::from_secs(age);
         let times = fs::FileTimes::new().set_accessed(used);
         File::open(path(&cache, key, "so")).unwrap().set_times(times).unwrap();
     }
     let mut oldest = cache.find(&keys[0], |_| ()).unwrap();
-    let evicted: Vec<Key> = cache.prune(200, None).unwrap().into_iter().map(|evicted| evicted.key).collect();
+    let evicted: Vec<Key> =
+        cache.prune(200, None).unwrap().evicted.into_iter().map(|evicted| evicted.key).collect();
     assert_eq!(evicted, [keys[1]], "the first was used just now");
     cache.prune(0, Some(&keys[2])).unwrap();
     assert_eq!(cache.list().unwrap().iter().map(|entry| entry.key).collect::<Vec<_>>(), [keys[2]]);
@@ -146,6 +147,89 @@ fn verify_looks_at_every_byte() {
     fs::write(path(&cache, &broken, "so"), "NATIVE").unwrap();
     let faults = cache.verify().unwrap();
     assert_eq!(faults.len(), 1);
-    assert_eq!(faults[0].0, broken);
+    assert_eq!(faults[0].key, broken);
     assert_eq!(cache.list().unwrap()[0].key, sound);
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_although_the_time_was_put_back() {
+    let (_dir, cache) = cache();
+    let key = publish(&cache, b"m", b"native");
+    assert!(find(&cache, &key).is_some());
+    let so = OpenOptions::new().write(true).open(path(&cache, &key, "so")).unwrap();
+    let modified = so.metadata().unwrap().modified().unwrap();
+    so.write_all_at(b"N", 0).unwrap();
+    so.set_modified(modified).unwrap();
+    assert!(find(&cache, &key).is_none());
+}
+
+/// What is put in the place of a file.
+const FOREIGN: [fn(&Path); 4] = [
+    |place| {
+        fs::create_dir(place).unwrap();
+        fs::write(place.join("file"), "").unwrap();
+    },
+    |place| symlink("/dev/zero", place).unwrap(),
+    |place| rustix::fs::mknodat(CWD, place, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap(),
+    |place| drop(std::os::unix::net::UnixListener::bind(place).unwrap()),
+];
+
+#[test]
+fn foreign_things_are_removed_and_the_entry_is_made_anew() {
+    let (_dir, cache) = cache();
+    for foreign in FOREIGN {
+        for ending in ["so", "json", "new", "json.new"] {
+            foreign(&path(&cache, &key(b"m"), ending));
+            assert!(find(&cache, &key(b"m")).is_none());
+            let key = publish(&cache, b"m", b"native");
+            assert_eq!(find(&cache, &key).unwrap(), b"native", "{ending}");
+            cache.remove(&key).unwrap();
+        }
+        for ending in ["so", "json", "new", "json.new"] {
+            foreign(&path(&cache, &key(b"n"), ending));
+        }
+        assert_eq!(cache.verify().unwrap().len(), 1);
+        cache.prune(0, None).unwrap();
+        assert_eq!(cache.names().unwrap().iter().filter(|name| !name.starts_with('.')).count(), 0);
+    }
+}
+
+#[test]
+fn a_draft_with_another_name_is_not_written_over() {
+    let (dir, cache) = cache();
+    let other = dir.path().join("other-name");
+    fs::write(&other, "precious").unwrap();
+    for ending in ["new", "json.new"] {
+        fs::hard_link(&other, path(&cache, &key(b"m"), ending)).unwrap();
+        publish(&cache, b"m", b"native");
+        assert_eq!(fs::read(&other).unwrap(), b"precious");
+    }
+}
+
+#[test]
+fn a_directory_that_was_removed_replaced_or_opened_to_others_is_noticed() {
+    let (_dir, cache) = cache();
+    let mode = |mode| fs::set_permissions(&cache.path, Permissions::from_mode(mode)).unwrap();
+    assert!(cache.is_current());
+    mode(0o777);
+    assert!(!cache.is_current());
+    mode(0o700);
+    assert!(cache.is_current());
+    fs::remove_dir(&cache.path).unwrap();
+    assert!(!cache.is_current());
+    fs::create_dir(&cache.path).unwrap();
+    assert!(!cache.is_current());
+    assert!(Cache::open(&cache.path).unwrap().is_current());
+}
+
+#[test]
+fn there_are_only_so_many_turns_and_a_dropped_one_is_free() {
+    let (_dir, cache) = cache();
+    let other = Cache::open(&cache.path).unwrap();
+    let first = cache.try_turn(0..2).unwrap().unwrap();
+    let _second = other.try_turn(0..2).unwrap().unwrap();
+    assert!(cache.try_turn(0..2).unwrap().is_none() && other.try_turn(0..2).unwrap().is_none());
+    assert!(cache.try_turn(0..3).unwrap().is_some(), "one more for some");
+    drop(first);
+    assert!(other.try_turn(0..2).unwrap().is_some());
 }

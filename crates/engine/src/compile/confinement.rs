@@ -8,7 +8,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chdir, pivot_root, setgroups, setresgid, setresuid};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 
 use super::{Compile, filter};
 
@@ -18,6 +18,17 @@ const NOBODY: u32 = 65534;
 const PLACE: &str = "/proc";
 /// The descriptors that stay open: the standard streams and the three of the compile.
 const DESCRIPTORS: u32 = 6;
+
+/// How far behind others the compiler stands (setpriority(2)).
+const NICENESS: i32 = 10;
+/// How readily it is killed when the machine is out of memory: before anything else (proc(5)).
+const OOM_SCORE: &str = "1000";
+/// The most threads that this user has while it starts one more. Those of other processes of `nobody` on the machine
+/// count too, so it is no tight bound.
+const THREADS: u64 = 8192;
+/// How long a compiler that is over its processor time has until it is killed. The signal before that one tells it
+/// from a compiler that was killed by somebody else.
+const GRACE: u64 = 5;
 
 /// Which of the two processes this is.
 pub(super) enum Role {
@@ -34,6 +45,7 @@ pub(super) enum Role {
 pub(super) fn enter(limits: &Compile) -> Result<Role> {
     close_others()?;
     die_with_the_parent()?;
+    give_way();
     let namespaces = CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
@@ -47,13 +59,14 @@ pub(super) fn enter(limits: &Compile) -> Result<Role> {
         worker => return wait_for(worker).map(Role::Waits),
     }
     own_filesystem(limits).context("making a filesystem of its own")?;
-    limit(limits)?;
     become_nobody()?;
     // Both are undone by a change of user, so they come after it.
     die_with_the_parent()?;
     // SAFETY: takes plain numbers.
     unsafe { libc::prctl(PR_SET_DUMPABLE, 0) };
     filter::set()?;
+    // Last, so that what is too small for the compiler shows there.
+    limit(limits)?;
     Ok(Role::Works)
 }
 
@@ -71,6 +84,12 @@ fn die_with_the_parent() -> Result<()> {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()).context("asking for a common end with the parent"),
     }
+}
+
+/// Containers come first, for the processor and for memory. Where that is not permitted it is done without.
+fn give_way() {
+    let _ = setpriority_process(None, NICENESS);
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
 }
 
 fn wait_for(worker: libc::pid_t) -> Result<i32> {
@@ -104,18 +123,22 @@ fn own_filesystem(limits: &Compile) -> Result<()> {
 }
 
 fn limit(limits: &Compile) -> Result<()> {
+    let time = limits.cpu_seconds;
     let limits = [
-        (Resource::Core, 0),
-        (Resource::Cpu, limits.cpu_seconds),
-        (Resource::As, limits.memory),
-        (Resource::Fsize, limits.artifact_size),
-        (Resource::Nofile, 64),
+        (Resource::Core, 0, 0),
+        (Resource::Cpu, time, time.saturating_add(GRACE)),
+        (Resource::As, limits.memory, limits.memory),
+        (Resource::Fsize, limits.artifact_size, limits.artifact_size),
+        (Resource::Nofile, 64, 64),
     ];
-    for (resource, most) in limits {
-        let limit = Rlimit { current: Some(most), maximum: Some(most) };
-        setrlimit(resource, limit).with_context(|| format!("limiting {resource:?} to {most}"))?;
+    for (resource, current, maximum) in limits {
+        let limit = Rlimit { current: Some(current), maximum: Some(maximum) };
+        setrlimit(resource, limit).with_context(|| format!("limiting {resource:?} to {current}"))?;
     }
-    Ok(())
+    // No more than there may be: that needs no privilege.
+    let most = getrlimit(Resource::Nproc).maximum.map_or(THREADS, |most| most.min(THREADS));
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(Resource::Nproc, limit).with_context(|| format!("limiting threads to {most}"))
 }
 
 fn become_nobody() -> Result<()> {

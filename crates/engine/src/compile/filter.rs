@@ -1,7 +1,10 @@
 //! The filter: system calls that the compiler never makes, and a module that has taken it over would.
 
 use anyhow::{Context, Result};
-use libcontainer::oci_spec::runtime::{Arch, LinuxSeccompAction, LinuxSeccompBuilder, LinuxSyscallBuilder};
+use libcontainer::oci_spec::runtime::{
+    Arch, LinuxSeccompAction, LinuxSeccompArgBuilder, LinuxSeccompBuilder, LinuxSeccompOperator,
+    LinuxSyscallBuilder,
+};
 use libcontainer::seccomp::initialize_seccomp;
 
 /// What reaches other processes, the network, devices or large parts of the kernel.
@@ -16,6 +19,7 @@ const REFUSED: &[&str] = &[
     "execve",
     "execveat",
     "fanotify_init",
+    "fork",
     "fsconfig",
     "fsmount",
     "fsopen",
@@ -62,20 +66,56 @@ const REFUSED: &[&str] = &[
     "umount2",
     "unshare",
     "userfaultfd",
+    "vfork",
     "vmsplice",
 ];
+/// Its flags lie in memory, where a filter cannot look. A C library that does not find it takes `clone`.
+const CLONE3: &str = "clone3";
 
 /// Sets it. Needs `no_new_privs`.
 pub(super) fn set() -> Result<()> {
-    let refuse = LinuxSyscallBuilder::default()
-        .names(REFUSED.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
-        .action(LinuxSeccompAction::ScmpActErrno)
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let refusal = || LinuxSyscallBuilder::default().action(LinuxSeccompAction::ScmpActErrno);
+    let refuse = refusal().names(names(REFUSED)).build()?;
+    let is_missing = refusal().names(names(&[CLONE3])).errno_ret(libc::ENOSYS.unsigned_abs()).build()?;
+    // More threads, but no process, and so no namespace either. libcontainer 0.7.0 takes the second value for the
+    // mask, where runc takes the first.
+    let is_no_thread = LinuxSeccompArgBuilder::default()
+        .index(0_usize)
+        .value(0_u64)
+        .value_two(u64::from(libc::CLONE_THREAD.unsigned_abs()))
+        .op(LinuxSeccompOperator::ScmpCmpMaskedEq)
         .build()?;
+    let no_process = refusal().names(names(&["clone"])).args(vec![is_no_thread]).build()?;
     let filter = LinuxSeccompBuilder::default()
         .default_action(LinuxSeccompAction::ScmpActAllow)
         .architectures(vec![Arch::ScmpArchX86_64])
-        .syscalls(vec![refuse])
+        .syscalls(vec![refuse, is_missing, no_process])
         .build()?;
     initialize_seccomp(&filter).context("setting the system call filter")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_can_start_threads_but_no_process() {
+        // A filter is the thread's own that sets it, and of those that it starts.
+        let locked_up = std::thread::spawn(|| {
+            nix::sys::prctl::set_no_new_privs().unwrap();
+            set().unwrap();
+            // SAFETY: a child, if there were one, ends at once.
+            let child = unsafe {
+                match libc::fork() {
+                    0 => libc::_exit(0),
+                    child => child,
+                }
+            };
+            assert_eq!(child, -1);
+            std::thread::spawn(|| 1).join().unwrap()
+        });
+        assert_eq!(locked_up.join().unwrap(), 1);
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
@@ -48,14 +49,16 @@ pub(super) fn find<'a>(arg0: &'a str, env: &[String]) -> Result<Entrypoint<'a>, 
 fn open<'a>(name: &str, env: &[String]) -> Result<Entrypoint<'a>, Failure> {
     let path = locate(name, env)?;
     let denied = |what: &str| failure(FailureKind::PermissionDenied, &path, what);
-    let mut file = open_in_image(&path).map_err(|error| io_failure(&path, &error))?;
-    let metadata = file.metadata().map_err(|error| io_failure(&path, &error))?;
-    if metadata.is_dir() {
-        return Err(denied("is a directory"));
-    }
-    if !metadata.is_file() {
-        return Err(denied("permission denied (not a regular file)"));
-    }
+    let failed = |error: std::io::Error| io_failure(&path, &error);
+    let check = |metadata: fs::Metadata| match metadata {
+        directory if directory.is_dir() => Err(denied("is a directory")),
+        file if file.is_file() => Ok(()),
+        _ => Err(denied("permission denied (not a regular file)")),
+    };
+    // Before it is opened, since to open a device can do something; and after that, in case it is another by then.
+    check(fs::metadata(&path).map_err(failed)?)?;
+    let mut file = open_in_image(&path).map_err(failed)?;
+    check(file.metadata().map_err(failed)?)?;
     let mut magic = Vec::with_capacity(4);
     let read = file.by_ref().take(4).read_to_end(&mut magic).and_then(|_| file.rewind());
     read.map_err(|error| io_failure(&path, &error))?;
@@ -184,6 +187,10 @@ mod tests {
         assert_eq!(missing.message, "/no/such.wasm: no such file or directory");
         let directory = find(dir.path().to_str().unwrap(), &[]).unwrap_err();
         assert!(directory.message.ends_with(": is a directory"), "{directory}");
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let fifo = find(fifo.to_str().unwrap(), &[]).unwrap_err();
+        assert!(fifo.message.ends_with(": permission denied (not a regular file)"), "{fifo}");
         let plain = find(&file(&dir, "elf", b"\x7fELF", 0o644), &[]).unwrap_err();
         assert!(plain.message.contains(": permission denied"), "{plain}");
     }

@@ -46,8 +46,8 @@ pub(super) fn load(
     module: &Module<'_>,
 ) -> std::result::Result<Loaded, String> {
     let Some(code) = code else { return Err("there is no native code".to_owned()) };
-    if module.uses_memory64() {
-        return Err("the module has a 64-bit memory".to_owned());
+    if let Some(why) = module.unfit() {
+        return Err(why.to_string());
     }
     // A layer was verified by whoever sealed it.
     if let Bytes::Read(bytes, _) = bytes

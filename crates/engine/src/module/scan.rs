@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use wasmparser::{
-    Chunk, CompositeInnerType, ExportSectionReader, ExternalKind, FunctionSectionReader, ImportSectionReader,
-    MemoryType, Parser, Payload, TableType, TypeRef, TypeSectionReader,
+    Chunk, CompositeInnerType, ConstExpr, ElementItems, ElementSectionReader, ExportSectionReader,
+    ExternalKind, FunctionSectionReader, ImportSectionReader, MemoryType, Operator, Parser, Payload,
+    TableInit, TableSectionReader, TableType, TypeRef, TypeSectionReader,
 };
 
-use super::ModuleError;
+use super::{ModuleError, Unfit};
 use crate::shown;
 
 /// The most types, functions, imports and exports, each, of a module: what browsers take
@@ -74,7 +75,8 @@ pub(super) struct Facts {
     pub(super) exports: Vec<Export>,
     pub(super) minimum_memory: u64,
     pub(super) minimum_table_elements: u64,
-    pub(super) memory64: bool,
+    /// Why it must not become native code, if anything.
+    pub(super) unfit: Option<Unfit>,
     pub(super) start_section: bool,
     /// Where the contents of the `name` section are.
     pub(super) names: Option<Range<usize>>,
@@ -84,6 +86,7 @@ pub(super) struct Facts {
     types: Vec<Option<(u32, u32)>>,
     /// The type of each function, imported ones first.
     functions: Vec<u32>,
+    imported_functions: u32,
 }
 
 /// Reads the section headers of `bytes`, which begin with a module's header, and collects the facts.
@@ -127,17 +130,19 @@ impl Facts {
             Payload::TypeSection(types) => self.types(types)?,
             Payload::ImportSection(imports) => self.imports(imports)?,
             Payload::FunctionSection(functions) => self.functions(functions)?,
-            Payload::TableSection(tables) => {
-                for table in tables {
-                    self.table(&table?.ty);
-                }
-            }
+            Payload::TableSection(tables) => self.tables(tables)?,
             Payload::MemorySection(memories) => {
                 for memory in memories {
                     self.memory(&memory?);
                 }
             }
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    self.references_in(&global?.init_expr)?;
+                }
+            }
             Payload::ExportSection(exports) => self.exports(exports)?,
+            Payload::ElementSection(elements) => self.elements(elements)?,
             Payload::StartSection { .. } => self.start_section = true,
             Payload::CustomSection(section) => {
                 if section.name() == "name" && self.names.is_none() {
@@ -168,7 +173,11 @@ impl Facts {
                     CompositeInnerType::Func(ty) => {
                         Some((ty.params().len() as u32, ty.results().len() as u32))
                     }
-                    _ => None,
+                    CompositeInnerType::Struct(_) | CompositeInnerType::Array(_) => {
+                        self.unfit = Some(Unfit::Collected);
+                        None
+                    }
+                    CompositeInnerType::Cont(_) => None,
                 };
                 push(&mut self.types, signature, "types")?;
             }
@@ -182,6 +191,7 @@ impl Facts {
             let kind = match import.ty {
                 TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                     push(&mut self.functions, ty, "functions")?;
+                    self.imported_functions += 1;
                     ImportKind::Function
                 }
                 TypeRef::Memory(memory) => {
@@ -215,6 +225,10 @@ impl Facts {
                 ExternalKind::Func | ExternalKind::FuncExact => self.exported_function(export.index),
                 _ => Some(ExportKind::Other),
             };
+            // The code may take a reference to what is exported.
+            if matches!(kind, Some(ExportKind::Function { .. })) {
+                self.reference_to(export.index);
+            }
             let Some(kind) = kind else {
                 let message = format!("export {:?} is of an unknown function", shown::name(export.name));
                 return Err(ModuleError::Malformed { at: 0, message });
@@ -233,11 +247,62 @@ impl Facts {
     fn memory(&mut self, memory: &MemoryType) {
         let page = 1u64.checked_shl(memory.page_size_log2.unwrap_or(PAGE_BITS)).unwrap_or(u64::MAX);
         self.minimum_memory = self.minimum_memory.saturating_add(memory.initial.saturating_mul(page));
-        self.memory64 |= memory.memory64;
+        if memory.memory64 {
+            self.unfit = Some(Unfit::Memory64);
+        }
+    }
+
+    fn tables(&mut self, tables: TableSectionReader<'_>) -> Result<(), ModuleError> {
+        for table in tables {
+            let table = table?;
+            self.table(&table.ty);
+            if let TableInit::Expr(init) = &table.init {
+                self.references_in(init)?;
+            }
+        }
+        Ok(())
     }
 
     fn table(&mut self, table: &TableType) {
         self.minimum_table_elements = self.minimum_table_elements.saturating_add(table.initial);
+        if table.table64 {
+            self.unfit = Some(Unfit::Table64);
+        }
+    }
+
+    fn elements(&mut self, elements: ElementSectionReader<'_>) -> Result<(), ModuleError> {
+        for element in elements {
+            match element?.items {
+                ElementItems::Functions(functions) => {
+                    for index in functions {
+                        self.reference_to(index?);
+                    }
+                }
+                ElementItems::Expressions(_, expressions) => {
+                    for expression in expressions {
+                        self.references_in(&expression?)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn references_in(&mut self, expression: &ConstExpr<'_>) -> Result<(), ModuleError> {
+        for operator in expression.get_operators_reader() {
+            if let Operator::RefFunc { function_index } = operator? {
+                self.reference_to(function_index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Something can call this function without naming it. Whatever it is, a `ref.func` in the code names only what is
+    /// named outside of it (core specification, section 3.5.16: "refs").
+    fn reference_to(&mut self, function: u32) {
+        if function < self.imported_functions {
+            self.unfit = Some(Unfit::ImportByReference);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ fn a_module_tells_how_it_meets_its_surroundings() {
     assert_eq!(module.minimum_memory(), 5 * 65536);
     assert_eq!(module.minimum_table_elements(), 7);
     assert!(module.has_start_section());
-    assert!(!module.uses_memory64());
+    assert_eq!(module.unfit(), None);
 }
 
 #[test]
@@ -73,8 +73,55 @@ fn borrowed_bytes_with_custom_sections_at_their_end_are_not_copied() {
 #[test]
 fn text_is_taken_for_what_it_says() {
     let module = parse(b"(module (memory i64 1))").unwrap();
-    assert!(module.uses_memory64());
+    assert_eq!(module.unfit(), Some(Unfit::Memory64));
     assert!(module.code().starts_with(b"\0asm\x01\0\0\0"));
+}
+
+#[test]
+fn what_native_code_would_get_wrong_is_found() {
+    let unfit = |fields: &str| {
+        let text = format!(r#"(module (import "env" "f" (func $import)) (func $own) {fields})"#);
+        parse(text.as_bytes()).unwrap().unfit()
+    };
+    assert_eq!(unfit("(table 1 funcref) (elem (i32.const 0) func $own) (export \"own\" (func $own))"), None);
+    assert_eq!(unfit("(table 1 funcref) (func (call $import))"), None);
+    for (fields, found) in [
+        ("(memory i64 1)", Unfit::Memory64),
+        ("(import \"env\" \"m\" (memory i64 1))", Unfit::Memory64),
+        ("(table i64 1 funcref)", Unfit::Table64),
+        ("(import \"env\" \"t\" (table i64 1 funcref))", Unfit::Table64),
+    ] {
+        let text = format!("(module {fields})");
+        assert_eq!(parse(text.as_bytes()).unwrap().unfit(), Some(found), "{fields}");
+    }
+    for ty in ["(type (struct))", "(type (array i8))", "(rec (type (func)) (type (struct (field i32))))"] {
+        assert_eq!(unfit(ty), Some(Unfit::Collected), "{ty}");
+    }
+    for reference in [
+        "(table 2 funcref) (elem (i32.const 0) func $own $import)",
+        "(table 1 funcref) (elem (i32.const 0) funcref (ref.func $import))",
+        "(elem func $import)",
+        "(elem declare func $import) (func (drop (ref.func $import)))",
+        "(global funcref (ref.func $import))",
+        "(table 1 funcref (ref.func $import))",
+        "(export \"import\" (func $import)) (func (drop (ref.func $import)))",
+    ] {
+        assert_eq!(unfit(reference), Some(Unfit::ImportByReference), "{reference}");
+    }
+}
+
+#[test]
+fn tail_calls_are_found_among_the_instructions() {
+    let unfit = |body: &str| {
+        let text =
+            format!("(module (type $t (func)) (table 1 funcref) (elem declare func $f) (func $f {body}))");
+        parse(text.as_bytes()).unwrap().unfit_throughout().unwrap()
+    };
+    assert_eq!(unfit("(call $f) (call_indirect (type $t) (i32.const 0)) (return)"), None);
+    for call in ["call $f", "call_indirect (type $t) (i32.const 0)", "call_ref $t (ref.func $f)"] {
+        let call = format!("(block (return_{call}))");
+        assert_eq!(unfit(&call), Some(Unfit::TailCall), "{call}");
+    }
 }
 
 #[test]
@@ -180,6 +227,7 @@ fn no_random_damage_makes_it_panic() {
 /// Does all that is ever done with a module whose bytes nobody vouches for.
 fn examine(bytes: &[u8]) {
     let Ok(module) = parse(bytes) else { return };
+    let _ = module.unfit_throughout();
     let _ = module.entry(None);
     let _ = module.entry(Some("nothing"));
     for index in [0, 1, 2, u32::MAX] {

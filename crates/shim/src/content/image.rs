@@ -1,8 +1,10 @@
-//! An image that is in containerd's store and need not be run: which module it would run.
+//! An image that is in containerd's store and need not be run: which modules are in it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{RemoveSnapshotRequest, ViewSnapshotRequest};
@@ -12,6 +14,7 @@ use containerd_client::types::Mount;
 use nix::sched::{CloneFlags, unshare};
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{Process, ProcessBuilder};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use sha2::{Digest, Sha256};
 use time::format_description::well_known::Rfc3339;
@@ -24,14 +27,23 @@ use crate::modules::{Candidate, Digests, Module};
 
 /// How long a view may be looked into.
 const LEASE: Duration = Duration::minutes(5);
+/// How many files and directories of an image are looked at.
+const MOST_ENTRIES: usize = 200_000;
+/// How many modules of an image are taken besides its entrypoint.
+const MOST_MODULES: usize = 64;
 
 impl Content {
-    /// The module that a container of this image would run. Of an image of files a view is mounted for a moment, in a
-    /// mount namespace that this process enters for it.
+    /// The modules of this image, first the one that a container of it would run; others may be for execs. Of an image
+    /// of files a view is mounted for a moment, in a mount namespace that this process enters for it.
     ///
     /// # Errors
-    /// When the image is not there or not unpacked, or runs no module; the message says which.
-    pub(crate) async fn module_of_image(&self, name: &str, snapshotter: &str, limit: u64) -> Result<Module> {
+    /// When the image is not there or not unpacked, or has no module; the message says which.
+    pub(crate) async fn modules_of_image(
+        &self,
+        name: &str,
+        snapshotter: &str,
+        limit: u64,
+    ) -> Result<Vec<Module>> {
         let channel = in_time(self.connect()).await?;
         let mut target = None;
         for name in full_names(name) {
@@ -43,10 +55,10 @@ impl Content {
         let Some(target) = target else {
             bail!("there is no such file, and no such image in containerd's store");
         };
-        let candidate = match self.image(&channel, target).await? {
+        let candidates = match self.image(&channel, target).await? {
             Image::Module(module) => {
                 let layer = self.fetch(&channel, module, limit).await?;
-                Some(Candidate::of_layer(&layer)?)
+                vec![Candidate::of_layer(&layer)?]
             }
             Image::Files(config) => {
                 ensure_size(&config, MAX_DOCUMENT)?;
@@ -59,8 +71,15 @@ impl Content {
             Image::Other(types) => bail!("no layer of it is a Wasm module: it has {types}"),
             Image::Unknown => bail!("it has no image for this platform"),
         };
-        let candidate = candidate.context("its entrypoint is no file of the image")?;
-        candidate.identify(&Digests::default(), limit)?.context("its entrypoint is no module")
+        let mut modules: Vec<Module> = Vec::new();
+        for candidate in candidates {
+            let Some(module) = candidate.identify(&Digests::default(), limit)? else { continue };
+            if modules.iter().all(|known| known.digest != module.digest) {
+                modules.push(module);
+            }
+        }
+        ensure!(!modules.is_empty(), "no file of it is a module");
+        Ok(modules)
     }
 
     async fn look_into(
@@ -68,7 +87,7 @@ impl Content {
         channel: &Channel,
         config: &ImageConfiguration,
         snapshotter: &str,
-    ) -> Result<Option<Candidate>> {
+    ) -> Result<Vec<Candidate>> {
         let mut snapshots = SnapshotsClient::new(channel.clone());
         let lease = self.lease(channel).await?;
         let (snapshotter, key) = (snapshotter.to_owned(), lease.clone());
@@ -80,7 +99,7 @@ impl Content {
         let view = in_time(async { snapshots.view(view).await.map_err(in_words) }).await;
         let found = match view {
             Ok(view) => {
-                let found = process(config).and_then(|it| open_entrypoint(&view.into_inner().mounts, &it));
+                let found = process(config).and_then(|it| open_modules(&view.into_inner().mounts, &it));
                 let remove = self.request(RemoveSnapshotRequest { snapshotter, key });
                 let removed = in_time(async { snapshots.remove(remove).await.map_err(in_words) }).await;
                 found.and_then(|found| removed.map(|_| found).context("removing the view of it"))
@@ -109,7 +128,7 @@ impl Content {
     }
 }
 
-fn open_entrypoint(mounts: &[Mount], process: &Process) -> Result<Option<Candidate>> {
+fn open_modules(mounts: &[Mount], process: &Process) -> Result<Vec<Candidate>> {
     unshare(CloneFlags::CLONE_NEWNS).context("making a mount namespace (are you root?)")?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).context("making the mount namespace private")?;
@@ -120,11 +139,41 @@ fn open_entrypoint(mounts: &[Mount], process: &Process) -> Result<Option<Candida
         containerd_shim::mount::mount_rootfs(kind, source, &mount.options, root)
             .context("mounting its files")?;
     }
-    let found = Candidate::of_file(&Entrypoint::below(root, process));
+    let mut found: Vec<_> = Candidate::of_file(&Entrypoint::below(root, process)).into_iter().collect();
+    found.extend(modules_below(root));
     for _ in mounts {
         unmount(root, UnmountFlags::DETACH).context("unmounting its files")?;
     }
     Ok(found)
+}
+
+/// The files below a directory that begin as a module does, on its own filesystem and no more than a bounded number.
+/// Links are not followed.
+fn modules_below(root: &Path) -> Vec<Candidate> {
+    let (mut dirs, mut entries, mut found) = (vec![root.to_owned()], 0, Vec::new());
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            entries += 1;
+            if entries > MOST_ENTRIES || found.len() == MOST_MODULES {
+                return found;
+            }
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            if kind.is_dir() {
+                dirs.push(path);
+            } else if kind.is_file() && begins_as_a_module(&path) {
+                let name = format!("/{}", path.strip_prefix(root).unwrap_or(&path).display());
+                let opened = open(&path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+                found.extend(opened.ok().map(|path| Candidate::File { name, path }));
+            }
+        }
+    }
+    found
+}
+
+fn begins_as_a_module(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
+    read.is_ok() && start == b"\0asm"
 }
 
 /// What a container of the image would run, if nothing else is asked for.
@@ -168,6 +217,20 @@ mod tests {
         let two = chain_id(&["sha256:a".to_owned(), "sha256:b".to_owned()]);
         assert_eq!(two.len(), "sha256:".len() + 64);
         assert_ne!(two, chain_id(&["sha256:b".to_owned(), "sha256:a".to_owned()]));
+    }
+
+    #[test]
+    fn modules_are_found_by_their_content_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        std::fs::create_dir_all(root.join("lib")).unwrap();
+        std::fs::write(root.join("lib/a"), b"\0asm\x01\0\0\0").unwrap();
+        std::fs::write(root.join("text.wasm"), "no module").unwrap();
+        std::fs::write(dir.path().join("outside"), b"\0asm\x01\0\0\0").unwrap();
+        std::os::unix::fs::symlink("../outside", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("..", root.join("up")).unwrap();
+        let [Candidate::File { name, .. }] = &modules_below(&root)[..] else { panic!("one module") };
+        assert_eq!(name, "/lib/a");
     }
 
     #[test]

@@ -1,35 +1,39 @@
 //! A compile is the one attempt to get a module's native code, however many containers wait for it.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::{Semaphore, watch};
-use wasmedge_cache::{Cache, Key};
+use tokio::sync::watch;
+use wasmedge_cache::{Cache, CacheError, Draft, Key};
 
 use super::reaper::Reaper;
+use super::setbacks::Setbacks;
 use crate::compiler::{Compiler, NoArtifact};
 use crate::modules::Module;
+use crate::settings::Settings;
+use crate::turns::{Taken, Turns};
 
 /// All compiles of this daemon.
 #[derive(Debug)]
 pub(super) struct Compiles {
-    cache: Arc<Cache>,
+    path: PathBuf,
     cache_size: u64,
     compiler: Compiler,
     reaper: Reaper,
     patience: Duration,
-    /// One for each processor.
-    turns: Semaphore,
+    turns: Turns,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    cache: Option<Arc<Cache>>,
     running: HashMap<Key, Running>,
-    refused: HashMap<Key, String>,
+    setbacks: Setbacks,
 }
 
 /// A compile that is under way.
@@ -45,16 +49,16 @@ pub(super) struct Running {
 pub(super) type Done = std::result::Result<(), NoArtifact>;
 
 impl Compiles {
-    pub(super) fn new(
-        cache: Arc<Cache>,
-        cache_size: u64,
-        compiler: Compiler,
-        reaper: Reaper,
-        patience: Duration,
-    ) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let turns = Semaphore::new(processors);
-        Self { cache, cache_size, compiler, reaper, patience, turns, state: Mutex::default() }
+    pub(super) fn new(settings: &Settings, compiler: Compiler, reaper: Reaper) -> Self {
+        Self {
+            path: settings.cache.clone(),
+            cache_size: settings.cache_size,
+            compiler,
+            reaper,
+            patience: settings.patience(),
+            turns: Turns::new(),
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -65,13 +69,21 @@ impl Compiles {
         &self.compiler
     }
 
-    pub(super) fn cache(&self) -> &Arc<Cache> {
-        &self.cache
+    /// The cache, as it is now: somebody may have removed the directory, or opened it to others, or mended it.
+    pub(super) fn cache(&self) -> std::result::Result<Arc<Cache>, CacheError> {
+        let mut state = self.state();
+        if let Some(cache) = state.cache.as_ref().filter(|cache| cache.is_current()) {
+            return Ok(cache.clone());
+        }
+        state.cache = None;
+        let cache = Cache::open(&self.path)?;
+        state.cache = Some(cache.clone());
+        Ok(cache)
     }
 
-    /// Why this was found not to compile before, if it was.
-    pub(super) fn refusal(&self, key: &Key) -> Option<String> {
-        self.state().refused.get(key).cloned()
+    /// Why it is no use to compile this now, if it is none.
+    pub(super) fn setback(&self, key: &Key) -> Option<String> {
+        self.state().setbacks.against(key, Instant::now())
     }
 
     /// The compile of this module, which is begun if it is not under way. It goes on if nobody waits.
@@ -102,29 +114,13 @@ impl Compiles {
     fn ended(&self, key: Key, done: &Done) {
         let mut state = self.state();
         state.running.remove(&key);
-        if let Err(NoArtifact::Module(why)) = done {
-            state.refused.insert(key, why.clone());
-        }
+        state.setbacks.note(key, done, Instant::now());
     }
 
     async fn run(&self, key: Key, module: Module) -> Result<Done> {
-        let _turn = self.turns.acquire().await.context("waiting for a processor")?;
+        let cache = self.cache()?;
         let (digest, name) = (module.digest, module.name.clone());
-        let draft = loop {
-            if let Some(draft) = self.cache.begin(key)? {
-                break draft;
-            }
-            // Another daemon, or a person, makes the same.
-            let cache = self.cache.clone();
-            tokio::task::spawn_blocking(move || cache.wait_for_maker(&key)).await??;
-            if self.cache.find(&key, |_| ()).is_some() {
-                return Ok(Ok(()));
-            }
-        };
-        // Made between the look into the cache and the beginning.
-        if self.cache.find(&key, |_| ()).is_some() {
-            return Ok(Ok(()));
-        }
+        let Some((draft, _turn)) = self.begin(&cache, key, module.size).await? else { return Ok(Ok(())) };
         let module = tokio::task::spawn_blocking(move || module.seal()).await??;
         let compiling = self.compiler.start(module, &draft)?;
         let pid = i32::try_from(compiling.child.id()).context("the compiler's pid")?;
@@ -135,22 +131,50 @@ impl Compiles {
                 if let Some(pid) = Pid::from_raw(pid) {
                     let _ = kill_process(pid, Signal::KILL);
                 }
-                exit.await.context("waiting for the compiler")?.status
+                exit.await.context("waiting for the compiler")?;
+                let patience = self.patience.as_secs();
+                return Ok(Err(NoArtifact::Compiler(format!("it took longer than {patience} s"))));
             }
         };
         if let Err(why) = compiling.verdict(status) {
             return Ok(Err(why));
         }
-        let (cache, size, engine) =
-            (self.cache.clone(), self.cache_size, self.compiler.identity().to_owned());
-        let evicted = tokio::task::spawn_blocking(move || {
+        let (size, engine) = (self.cache_size, self.compiler.identity().to_owned());
+        let pruned = tokio::task::spawn_blocking(move || {
             draft.publish(digest, &name, &engine)?;
-            cache.prune(size, Some(&key))
+            Ok::<_, CacheError>(cache.prune(size, Some(&key)))
         });
-        for evicted in evicted.await?? {
-            log::info!("the cache is full: removed {} ({} bytes)", evicted.key, evicted.size);
+        // The artifact is there, whatever becomes of the others.
+        match pruned.await?? {
+            Ok(pruned) => {
+                for evicted in pruned.evicted {
+                    log::info!("the cache is full: removed {} ({} bytes)", evicted.key, evicted.size);
+                }
+                for (key, error) in pruned.stuck {
+                    log::warn!("the cache is full, and {key} cannot be removed: {error}");
+                }
+            }
+            Err(error) => log::warn!("making room in the cache: {error}"),
         }
         Ok(Ok(()))
+    }
+
+    /// Waits for a turn and for others that make the same; `None` if one of them has made it.
+    async fn begin(&self, cache: &Arc<Cache>, key: Key, size: u64) -> Result<Option<(Draft, Taken<'_>)>> {
+        loop {
+            let turn = self.turns.take(cache, size).await?;
+            let draft = cache.begin(key)?;
+            if cache.find(&key, |_| ()).is_some() {
+                return Ok(None);
+            }
+            if let Some(draft) = draft {
+                return Ok(Some((draft, turn)));
+            }
+            // Another daemon, or a person, makes the same, and has a turn for it.
+            drop(turn);
+            let cache = cache.clone();
+            tokio::task::spawn_blocking(move || cache.wait_for_maker(&key)).await??;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

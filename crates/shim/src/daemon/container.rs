@@ -18,6 +18,7 @@ use super::process::Process;
 use super::stdio::Streams;
 use crate::bundle::{Bundle, Config};
 use crate::cgroup::Cgroup;
+use crate::content::Layer;
 use crate::failure::{Failure, Result};
 use crate::kernel_log::{Victim, tells_out_of_memory};
 use crate::member::Member;
@@ -50,8 +51,8 @@ pub(super) struct Made {
     pub(super) config: Config,
     pub(super) options: RuntimeOptions,
     pub(super) cgroup: Cgroup,
-    /// Digest of the image layer that is its module.
-    pub(super) layer: Option<String>,
+    /// The image layer that is its module, kept for its execs and for other containers.
+    pub(super) layer: Option<Arc<Layer>>,
     /// On which the engine says that the guest runs.
     pub(super) replies: AsyncChannel,
     /// When that was.

@@ -113,7 +113,7 @@ impl Daemon {
         rootfs::mount(bundle, request.mounts).await?;
         working_directory::make(&config).or_invalid()?;
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
-        let native = self.native.of(&config, layer.as_ref(), &options).await?;
+        let native = self.native.of(&config, layer.as_deref(), &options).await?;
         let wiring = Wiring::open(&request.streams, self.idle.directory(), self.whose(container)).await?;
         trail.cgroup = Some(cgroup.clone());
         let asked = Create {
@@ -128,7 +128,7 @@ impl Daemon {
         };
         let witness = OomWitness::of(&config);
         let enclosed =
-            Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: native.artifact() };
+            Enclosed { opened: &wiring.opened, layer: layer.as_deref(), artifact: native.artifact() };
         let asking = self.ask_for_container(asked, enclosed, trail).await;
         let (pid, replies, mode) = asking.map_err(|failure| witness.explain(failure))?;
         let resources = config.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
@@ -137,7 +137,6 @@ impl Daemon {
             .context("limiting the container")?;
         native.settle(container.id(), &container.first, mode);
         wiring.connect(&container.first, config.spec.process().as_ref()).await?;
-        let layer = layer.map(|layer| layer.digest);
         self.adopt(container, pid, Made { config, options, cgroup, layer, replies, at: Instant::now() })
     }
 

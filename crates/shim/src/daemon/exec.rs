@@ -116,13 +116,10 @@ impl Daemon {
         let limit = made.options.module_size_limit;
         let entrypoint = Entrypoint::beside(pid, &exec.wanted);
         let containers = Entrypoint::of_first(&made.config);
-        let layer = match &made.layer {
-            Some(digest) if containers.is_some_and(|it| it.path() == entrypoint.path()) => {
-                Some(self.content.module(digest, limit).await?)
-            }
-            _ => None,
-        };
-        let native = self.native.of_exec(&entrypoint, layer.as_ref(), &made.options).await?;
+        // The container's own module, if the exec is to run that.
+        let layer =
+            made.layer.as_deref().filter(|_| containers.is_some_and(|it| it.path() == entrypoint.path()));
+        let native = self.native.of_exec(&entrypoint, layer, &made.options).await?;
         let wiring =
             Wiring::open(exec.process.streams(), self.idle.directory(), self.whose(container)).await?;
         let asked = Request::Exec(messages::Exec {
@@ -130,14 +127,13 @@ impl Daemon {
             bundle: container.bundle().dir().to_owned(),
             state: container.bundle().state_root(),
             dir: exec.dir.clone(),
-            layer: layer.as_ref().map(|layer| layer.digest.clone()),
+            layer: layer.map(|layer| layer.digest.clone()),
             native: native.asked(),
             module_size_limit: limit,
             console: wiring.console(),
         });
         let mut strays = None;
-        let enclosed =
-            Enclosed { opened: &wiring.opened, layer: layer.as_ref(), artifact: native.artifact() };
+        let enclosed = Enclosed { opened: &wiring.opened, layer, artifact: native.artifact() };
         let attempt = exec.dir.join(container.id());
         let asking = self.zygote.ask(&asked, enclosed, &mut strays, || drop(fs::remove_dir_all(&attempt)));
         let heard = asking.await?;

@@ -1,8 +1,9 @@
 //! The log goes where containerd looks for it: into the FIFO `log` of a bundle, which it copies to its own log.
 //!
 //! A line about a container (its target is the container's id) goes into that container's bundle, any other into
-//! the newest. A FIFO without a reader, or with a full one, swallows lines; nothing ever waits for it.
+//! the newest that takes it. What none takes, for want of containers, is kept for the next; nothing ever waits.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,9 +15,15 @@ use rustix::fs::OFlags;
 use crate::RUNTIME_NAME;
 use crate::bundle::Bundle;
 
-static FIFOS: Fifos = Fifos(Mutex::new(Vec::new()));
+/// How many lines are kept that no FIFO took.
+const MOST: usize = 64;
 
-struct Fifos(Mutex<Vec<(String, File)>>);
+static FIFOS: Fifos = Fifos { open: Mutex::new(Vec::new()), kept: Mutex::new(VecDeque::new()) };
+
+struct Fifos {
+    open: Mutex<Vec<(String, File)>>,
+    kept: Mutex<VecDeque<String>>,
+}
 
 /// Sends this process's log records to the bundles' FIFOs from now on.
 pub(super) fn init(debug: bool) {
@@ -29,7 +36,15 @@ pub(super) fn init(debug: bool) {
 pub(super) fn attach(bundle: &Bundle) {
     let flags = OFlags::NONBLOCK.union(OFlags::CLOEXEC).bits();
     if let Ok(file) = OpenOptions::new().write(true).custom_flags(flags.cast_signed()).open(bundle.log()) {
-        FIFOS.all().push((bundle.id().to_owned(), file));
+        let mut fifos = FIFOS.all();
+        let mut kept = FIFOS.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(line) = kept.front() {
+            if (&file).write_all(line.as_bytes()).is_err() {
+                break;
+            }
+            kept.pop_front();
+        }
+        fifos.push((bundle.id().to_owned(), file));
     }
 }
 
@@ -40,7 +55,7 @@ pub(super) fn detach(id: &str) {
 
 impl Fifos {
     fn all(&self) -> MutexGuard<'_, Vec<(String, File)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,10 +71,16 @@ impl Log for Fifos {
         }
         let line = line(record);
         let fifos = self.all();
-        let own = fifos.iter().find(|(id, _)| id == record.target());
-        if let Some((_, file)) = own.or(fifos.last()) {
-            let _ = (&*file).write_all(line.as_bytes());
+        let own = fifos.iter().filter(|(id, _)| id == record.target());
+        let others = fifos.iter().rev().filter(|(id, _)| id != record.target());
+        if own.chain(others).any(|(_, file)| (&*file).write_all(line.as_bytes()).is_ok()) {
+            return;
         }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == MOST {
+            kept.pop_front();
+        }
+        kept.push_back(line);
     }
 
     fn flush(&self) {}
@@ -128,5 +149,14 @@ mod tests {
         write();
         detach(bundle.id());
         assert!(FIFOS.all().iter().all(|(id, _)| id != bundle.id()));
+
+        let (_dir, next) = fifo();
+        let mut reader = OpenOptions::new().read(true).custom_flags(flags).open(next.log()).unwrap();
+        attach(&next);
+        let mut text = [0; 1024];
+        let length = reader.read(&mut text).unwrap();
+        let text = std::str::from_utf8(&text[..length]).unwrap();
+        assert!(text.contains(bundle.id()), "what nobody took is told later: {text}");
+        detach(next.id());
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct NativeCode {
     engine: Engine,
     reaper: Reaper,
     digests: Digests,
-    compiles: OnceCell<Option<Arc<Compiles>>>,
+    compiles: OnceCell<Arc<Compiles>>,
 }
 
 /// What a container gets.
@@ -50,7 +50,7 @@ impl NativeCode {
 
     /// Whether a compile is under way, for which the daemon has to stay.
     pub(super) fn is_busy(&self) -> bool {
-        self.compiles.get().and_then(Option::as_ref).is_some_and(|compiles| compiles.is_busy())
+        self.compiles.get().is_some_and(|compiles| compiles.is_busy())
     }
 
     /// Finds or makes the native code of what the container is to run. Fails only where it is required.
@@ -119,23 +119,20 @@ impl NativeCode {
         let (digests, limit) = (self.digests.clone(), options.module_size_limit);
         let identified = tokio::task::spawn_blocking(move || candidate.identify(&digests, limit));
         let Some(module) = identified.await?? else { return Ok(Found::Program) };
-        let Some(compiles) = self.compiles.get_or_init(|| async { self.open() }).await else {
-            return nothing("the cache cannot be used");
-        };
+        let compiles = self.compiles.get_or_try_init(|| async { self.compiles() }).await?;
         let key = compiles.compiler().key(module.digest);
         let native = Native { module: module.digest.to_string(), required: policy == Policy::Require };
-        let cache = compiles.cache();
-        if let Some(artifact) = find(cache, key).await? {
+        if let Some(artifact) = find(compiles.cache()?, key).await? {
             return Ok(Found::Code(native, artifact));
         }
-        if let Some(why) = compiles.refusal(&key) {
+        if let Some(why) = compiles.setback(&key) {
             return Ok(Found::Nothing(why));
         }
         let mut compile = compiles.of(key, module);
         let wait = match policy {
             Policy::Off | Policy::Background => return nothing("it is being compiled"),
             Policy::Wait => Duration::from_secs(options.compile_wait.unwrap_or(self.settings.compile_wait)),
-            Policy::Require => self.settings.patience(),
+            Policy::Require => Duration::from_secs(self.settings.require_wait),
         };
         // From the first who asked: the others need not wait as long again.
         let left = wait.saturating_sub(compile.begun.elapsed());
@@ -145,25 +142,15 @@ impl NativeCode {
         if let Some(Err(why)) = &*ended.context("the compile died")? {
             return Ok(Found::Nothing(why.to_string()));
         }
-        match find(cache, key).await? {
+        match find(compiles.cache()?, key).await? {
             Some(artifact) => Ok(Found::Code(native, artifact)),
             None => nothing("its native code vanished from the cache"),
         }
     }
 
-    fn open(&self) -> Option<Arc<Compiles>> {
-        let opened = Cache::open(&self.settings.cache).map_err(anyhow::Error::from).and_then(|cache| {
-            let compiler = Compiler::new(self.engine.clone(), &self.settings)?;
-            let (size, patience) = (self.settings.cache_size, self.settings.patience());
-            Ok(Compiles::new(cache, size, compiler, self.reaper.clone(), patience))
-        });
-        match opened {
-            Ok(compiles) => Some(Arc::new(compiles)),
-            Err(error) => {
-                log::warn!("modules are interpreted: {error:#}");
-                None
-            }
-        }
+    fn compiles(&self) -> anyhow::Result<Arc<Compiles>> {
+        let compiler = Compiler::new(self.engine.clone(), &self.settings)?;
+        Ok(Arc::new(Compiles::new(&self.settings, compiler, self.reaper.clone())))
     }
 }
 
@@ -202,8 +189,7 @@ impl Found {
     }
 }
 
-async fn find(cache: &Arc<Cache>, key: wasmedge_cache::Key) -> anyhow::Result<Option<Artifact>> {
-    let cache = cache.clone();
+async fn find(cache: Arc<Cache>, key: wasmedge_cache::Key) -> anyhow::Result<Option<Artifact>> {
     let told = move |fault: &wasmedge_cache::Fault| log::warn!("removed {key} from the cache: {fault}");
     Ok(tokio::task::spawn_blocking(move || cache.find(&key, told)).await?)
 }
