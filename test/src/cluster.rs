@@ -1,4 +1,4 @@
-//! A Kubernetes cluster on this machine: a control plane and nodes, each in a [`Cell`] of its own, joined by a
+//! A Kubernetes cluster on this machine: a control plane and nodes, each in a [`Cell`](crate::Cell) of its own, joined by a
 //! bridge in the control plane's cell.
 //!
 //! One cluster serves all stories of a run ([`Cluster::shared`]); each has a [`Namespace`] of its own in it. Nothing

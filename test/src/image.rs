@@ -67,7 +67,7 @@ impl Image {
     /// Packs it into an archive in that directory.
     #[track_caller]
     pub fn pack(&self, directory: &Path) -> PathBuf {
-        let archive = directory.join(self.name.replace(['/', ':'], "-")).with_extension("tar");
+        let archive = directory.join(format!("{}.tar", self.name.replace(['/', ':'], "-")));
         let mut pack = Command::new(product("bin/wasmedge-engine"));
         pack.arg("pack")
             .args(&self.module)

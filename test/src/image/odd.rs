@@ -46,7 +46,7 @@ impl OddImage {
         entry["platform"] = json!({ "architecture": "wasm", "os": "wasip1" });
         let index = json!({ "schemaVersion": 2, "manifests": [entry] });
 
-        let path = directory.join(name.replace(['/', ':'], "-")).with_extension("tar");
+        let path = directory.join(format!("{}.tar", name.replace(['/', ':'], "-")));
         let mut archive = tar::Builder::new(File::create(&path).unwrap());
         append(&mut archive, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
         append(&mut archive, "index.json", index.to_string().as_bytes());

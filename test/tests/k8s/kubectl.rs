@@ -35,11 +35,11 @@ fn logs_are_followed_and_those_of_the_previous_run_kept() {
     assert!(timed.starts_with("20") && timed.ends_with("Z second line\n"), "{timed}");
     drop(typed);
 
-    pod(&namespace, "twice", "probe:1", "args: [spin]");
-    let pid = namespace.cluster().node("wasm").cell().processes_named("/app.wasm spin");
+    pod(&namespace, "twice", "probe:1", "args: [udp-echo, '7777']");
+    let pid = namespace.cluster().node("wasm").cell().processes_named("/app.wasm udp-echo 7777");
     namespace.cluster().node("wasm").cell().kill("KILL", &pid).success();
     namespace.eventually_has("pod/twice", "{.status.containerStatuses[0].restartCount}", "1");
-    namespace.kubectl(&["logs", "--previous", "twice"]).success().printing("spinning\n");
+    namespace.kubectl(&["logs", "--previous", "twice"]).success().printing("listening\n");
     let code = "{.status.containerStatuses[0].lastState.terminated.exitCode}";
     assert_eq!(namespace.field("pod/twice", code), "137");
 }

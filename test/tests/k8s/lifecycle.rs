@@ -84,7 +84,7 @@ spec:
     };
     let polite = removal("polite");
     let stubborn = removal("stubborn");
-    assert!(polite < 5.0, "a guest that leaves at SIGTERM took {polite} s");
+    assert!(polite < 6.0, "a guest that leaves at SIGTERM took {polite} s");
     assert!((6.0..20.0).contains(&stubborn), "one that does not leave took {stubborn} s");
 }
 
