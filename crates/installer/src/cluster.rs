@@ -131,26 +131,32 @@ impl Home {
         Ok(Some(Self { cluster: Cluster::of_pod()?, identity: identity.clone(), node }))
     }
 
-    /// Labels the node: from now on Wasm pods come. An API that does not answer is asked again for a while: on a k3s
-    /// server it has just been restarted with containerd.
+    /// Labels the node: from now on Wasm pods come.
     pub(crate) fn label(&self, _: &Verified) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE * 3;
+        self.set_label(&json!("true")).context("labelling the node")
+    }
+
+    /// Changes the label: no more Wasm pods come, and the node is seen not to be done with.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.set_label(&json!("leaving")).context("changing the node's label")
+    }
+
+    /// Takes the label away.
+    pub(crate) fn unlabel(&self) -> Result<()> {
+        self.set_label(&Value::Null).context("taking the node's label away")
+    }
+
+    /// An API that does not answer is asked again for a while: a k3s server restarts it with containerd.
+    fn set_label(&self, value: &Value) -> Result<()> {
+        let patch = json!({ "metadata": { "labels": { READY: value } } });
+        let path = format!("/api/v1/nodes/{}", self.node);
+        let deadline = Instant::now() + PATIENCE * 2;
         loop {
-            match self.set_label(json!("true")).context("labelling the node") {
+            match self.cluster.call("PATCH", &path, Some(&patch)) {
                 Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_secs(1)),
-                done => return done,
+                done => return done.map(drop),
             }
         }
-    }
-
-    /// Takes the label away: no more Wasm pods come.
-    pub(crate) fn unlabel(&self) -> Result<()> {
-        self.set_label(Value::Null).context("taking the node's label away")
-    }
-
-    fn set_label(&self, value: Value) -> Result<()> {
-        let patch = json!({ "metadata": { "labels": { READY: value } } });
-        self.cluster.call("PATCH", &format!("/api/v1/nodes/{}", self.node), Some(&patch)).map(drop)
     }
 
     /// Sends an event of the installer's pod.

@@ -86,7 +86,7 @@ fn install_or_roll_back(node: &Node, payload: &Payload) -> Result<Verified> {
         true => error.context("nothing was installed, the node is as it was"),
         false => {
             let failures: Vec<_> = failures.iter().map(|failure| format!("{failure:#}")).collect();
-            error.context(format!("and the node could not be put back: {}", failures.join("; ")))
+            error.context(format!("the node could not be put back ({})", failures.join("; ")))
         }
     })
 }

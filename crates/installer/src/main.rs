@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wasmedge-node-installer: {error:#}");
+            eprintln!("wasmedge-node-installer: {}", report::in_one_line(&error));
             ExitCode::FAILURE
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! | step | taken back by |
 //! |---|---|
-//! | take the label away, so that no Wasm pods come | labelling the node again |
+//! | change the label, so that no Wasm pods come | nothing: the label says that the node is leaving |
 //! | wait until nothing runs from the installer's directory | |
 //! | put every file back | writing it again |
 //! | restart containerd, if a file has changed | restarting it again |
-//! | remove the runtime, its cache, the directories that were made | |
+//! | remove the runtime, its cache, the directories that were made, the label | |
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -48,20 +48,26 @@ impl Uninstall {
 
     fn uninstall(&self, node: &Node, home: Option<&Home>) -> Result<()> {
         if let Some(home) = home {
-            home.unlabel()?;
+            home.close()?;
         }
-        let Some(record) = Record::load(&node.host, &node.directory)? else { return Ok(()) };
+        if let Some(record) = Record::load(&node.host, &node.directory)? {
+            self.take_away(node, &record)?;
+        }
+        home.map_or(Ok(()), Home::unlabel)
+    }
+
+    fn take_away(&self, node: &Node, record: &Record) -> Result<()> {
         wait_until_unused(&node.versions(), Duration::from_secs(self.wait))?;
         let restarted = Cell::new(false);
         let mut undo = Undo::default();
-        if let Err(error) = put_back(node, &record, &restarted, &mut undo) {
+        if let Err(error) = put_back(node, record, &restarted, &mut undo) {
             let failures: Vec<_> = undo.roll_back().iter().map(|failure| format!("{failure:#}")).collect();
             return Err(match failures.is_empty() {
                 true => error.context("nothing was removed"),
-                false => error.context(format!("and it could not be taken back: {}", failures.join("; "))),
+                false => error.context(format!("the node could not be put back ({})", failures.join("; "))),
             });
         }
-        remove(node, &record)
+        remove(node, record)
     }
 }
 
