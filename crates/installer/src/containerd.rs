@@ -99,9 +99,7 @@ impl Containerd {
 
     fn ask<A>(&self, question: impl AsyncFnOnce(Channel) -> Result<A>) -> Result<A> {
         self.in_time(async {
-            let channel =
-                containerd_client::connect(&self.socket).await.map_err(|error| anyhow!("{error:?}"));
-            question(channel.context("connecting")?).await
+            question(containerd_client::connect(&self.socket).await.context("connecting")?).await
         })
     }
 
