@@ -28,9 +28,10 @@ export PATH="@path@"
 log=@cell@/restarted.log
 : > $log
 setsid containerd --config @cell@/etc/config.toml > /dev/null 2>> $log < /dev/null &
+started=$!
 for _ in $(seq 500); do
     ! grep -q 'containerd successfully booted' $log || exit 0
-    kill -0 $! 2> /dev/null || break
+    kill -0 $started 2> /dev/null || break
     read -rt 0.02 <> <(:)
 done
 tail -3 $log >&2
