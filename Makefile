@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 BUILD_PARTS := clang libcgroups libseccomp protoc
 TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
-K8S_PARTS := kubernetes etcd coredns kubectl openssl
+K8S_PARTS := kubernetes etcd coredns helm kubectl openssl
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
 IN_NODE := TEST_PARTS="$(TEST_PARTS)" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
 # What is the same on any host, and so is left out of the slow one: modules, images, their network, 1,000 execs.
@@ -58,7 +58,7 @@ test-node: image test-parts ## run the tests in a virtual machine with systemd a
 	@parts/fetch qemu node
 	$(IN_NODE) cargo test -p wasmedge-shim-tests --no-fail-fast --test node --test stories -- $(NODE_TESTS)
 
-test-k8s: build test-parts ## run the stories of Kubernetes on a cluster of this machine's own (as root)
+test-k8s: image test-parts ## run the stories of Kubernetes on a cluster of this machine's own (as root)
 	@parts/fetch $(K8S_PARTS)
 	cargo test -p wasmedge-shim-tests --test k8s -- $(K8S_TESTS)
 

@@ -36,14 +36,21 @@ fn values_that_do_not_exist_or_do_not_fit_are_refused_by_name() {
 
 #[test]
 fn what_is_chosen_arrives_in_the_pods() {
-    let values = ["--set", "options.Compile=off", "--set", "options.CompileWait=3", "--set", "node.socket=/run/x.sock"];
-    let words = [&["template", "deploy/chart", "--set", "image.tag=7"][..], &values].concat();
+    let values = [
+        "--set",
+        "options.Compile=off",
+        "--set",
+        "options.CompileWait=3",
+        "--set",
+        "node.socket=/run/x.sock",
+    ];
+    let words = [&["template", "deploy/chart", "--set", "image.tag=v7"][..], &values].concat();
     let text = helm(&words).success().stdout;
     for expected in [
         "--option=Compile=off",
         "--option=CompileWait=3",
         "{ name: CONTAINERD_SOCKET, value: \"/run/x.sock\" }",
-        "wasmedge-node-installer:7",
+        "wasmedge-node-installer:v7",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }

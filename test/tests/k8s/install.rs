@@ -35,7 +35,7 @@ exit 1
 fn helm(cluster: &Cluster, words: &[&str]) -> Finished {
     let mut helm = cluster.control().cell().command(part("helm/bin/helm"));
     helm.args(["--kubeconfig", cluster.control().kubeconfig(), "--namespace", SYSTEM]).args(words);
-    finish(helm.current_dir(repository()), DEADLINE * 8)
+    finish(&mut helm, DEADLINE * 8)
 }
 
 /// The archive of `make image`.
@@ -87,20 +87,28 @@ fn helm_brings_the_runtime_to_a_pool_upgrades_it_under_pods_and_takes_it_away() 
     prepare(cluster);
     let class = format!("runtimeClass.name={CLASS}");
     let restart = "node.restartCommand=/usr/local/bin/restart-containerd";
-    let with = ["deploy/chart", "--set", &class, "--set", restart, "--wait", "--timeout=150s"];
+    let chart = repository().join("deploy/chart").display().to_string();
+    let with = [chart.as_str(), "--set", &class, "--set", restart, "--wait", "--timeout=150s"];
     helm(cluster, &[&["install", "wasmedge", "--create-namespace"], &with[..]].concat()).success();
 
     let ready = r"jsonpath={.metadata.labels.containerd-shim-wasmedge/ready}";
     cluster.kubectl(&["get", "node", NODE, "-o", ready]).success().printing("true");
     let events = cluster.kubectl(&["-n", SYSTEM, "get", "events"]).success();
-    assert!(events.stdout.contains("Installed") && events.stdout.contains("is ready, handler wasmedge"), "{events}");
+    assert!(
+        events.stdout.contains("Installed") && events.stdout.contains("is ready, handler wasmedge"),
+        "{events}"
+    );
     runs_to_its_end(&namespace, "first");
     namespace.apply(&pod("sleeper", "probe:1", "sleep"));
     namespace.eventually_says(&["sleeper"], "sleeping");
 
-    helm(cluster, &[&["upgrade", "wasmedge"], &with[..], &["--set", "options.Compile=off"]].concat()).success();
+    helm(cluster, &[&["upgrade", "wasmedge"], &with[..], &["--set", "options.Compile=off"]].concat())
+        .success();
     runs_to_its_end(&namespace, "second");
-    assert_eq!(namespace.field("pod/sleeper", "{.status.phase} {.status.containerStatuses[0].restartCount}"), "Running 0");
+    assert_eq!(
+        namespace.field("pod/sleeper", "{.status.phase} {.status.containerStatuses[0].restartCount}"),
+        "Running 0"
+    );
 
     let refused = helm(cluster, &["uninstall", "wasmedge", "--timeout=60s"]);
     assert!(!refused.status.success(), "{refused}");

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a story fails by panicking")]
 
+mod chart;
 mod failures;
+mod install;
 mod kubectl;
 mod lifecycle;
 mod network;

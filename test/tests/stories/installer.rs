@@ -158,7 +158,7 @@ fn after_an_installation_wasm_pods_run_and_after_its_end_the_node_is_what_it_was
         assert_eq!(node.containerd.restarts(), 2);
         assert_eq!(node.files(), before);
         let cri = Cri::of(&node.containerd);
-        let refused = cri.try_run_pod("wasmedge", Default::default()).err().unwrap();
+        let refused = cri.pod("wasmedge").try_run().err().unwrap();
         assert!(refused.message().contains("no runtime for \"wasmedge\""), "{refused}");
         cri.run_pod("");
     }
