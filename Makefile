@@ -1,7 +1,7 @@
 # The verbs. What a verb does in more than two lines is a program with a name.
 
 PREFIX ?= /usr/local
-BUILD_PARTS := clang libcgroups libseccomp protoc
+BUILD_PARTS := clang libcgroups libcontainer libseccomp protoc
 TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
 K8S_PARTS := kubernetes etcd coredns helm kubectl openssl
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29

@@ -115,6 +115,8 @@ fn a_process_has_the_same_rights() {
     };
     rights(&[]);
     rights(&["--user=1000:1001", "--group-add=1002"]);
+    rights(&["--cap-drop=ALL"]);
+    rights(&["--cap-drop=ALL", "--security-opt=no-new-privileges"]);
     rights(&["--cap-drop=ALL", "--cap-add=NET_BIND_SERVICE"]);
     rights(&["--user=1000", "--cap-add=NET_ADMIN"]);
     rights(&["--security-opt=no-new-privileges"]);
@@ -193,6 +195,11 @@ fn users_are_others_where_the_daemon_remaps_them() {
         let pid = pair.docker.inspect(&container)["State"]["Pid"].to_string();
         let process = pair.docker.cell().outside(format!("/proc/{pid}"));
         assert_eq!(fs::metadata(process).unwrap().uid(), 100_000);
+        let program = pair.docker.inspect(&container)["Path"].as_str().unwrap().to_owned();
+        let map = pair.docker.docker(&["exec", &container, &program, "cat", "/proc/self/uid_map"]).success();
+        assert_eq!(map.stdout.split_whitespace().collect::<Vec<_>>(), ["0", "100000", "65536"]);
+        pair.docker.docker(&["exec", &container, &program, "write", "/by-exec", "text"]).success();
+        pair.docker.docker(&["exec", "--user=7", &container, &program, "cat", "/by-exec"]).success();
         pair.docker.remove(&container);
     }
 }

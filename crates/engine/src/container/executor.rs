@@ -121,6 +121,10 @@ impl Shared {
             return Err(Failure { kind: FailureKind::Unsupported, message });
         };
         title::set_name(args);
+        let dropping = |error: std::io::Error| runtime(&format!("dropping capabilities: {error}"));
+        if spec.process().as_ref().is_some_and(|process| process.capabilities().is_none()) {
+            capabilities::drop_all().map_err(dropping)?;
+        }
         let mut task = self.task.borrow_mut();
         if let Some(seccomp) = task.late_seccomp.take() {
             filter_system_calls(&seccomp)?;
@@ -134,8 +138,7 @@ impl Shared {
             signals::restore_defaults();
             return Ok(Payload::Native(found.path.clone()));
         }
-        capabilities::keep_as_if_executed()
-            .map_err(|error| runtime(&format!("dropping capabilities: {error}")))?;
+        capabilities::keep_as_if_executed().map_err(dropping)?;
         let (source, function) = match layer {
             Some((digest, fd)) => (Source::Layer { digest, file: fd.into() }, split_entrypoint(arg0).1),
             // Once more: with the capabilities that are left, it may not be readable.
