@@ -83,7 +83,12 @@ fn a_socket_of_a_dead_daemon_does_not_keep_the_next_from_starting() {
     for _ in 0..3 {
         let task = containerd.task(guests::HELLO).create().start();
         assert_eq!(task.wait(), 0);
-        containerd.cell().kill("KILL", &[task.connect().shim_pid]).success();
+        let daemon = task.connect().shim_pid;
+        containerd.cell().kill("KILL", &[daemon]).success();
+        // Until it is dead it may be found listening.
+        eventually("the daemon is gone", DEADLINE, || {
+            (!containerd.cell().process_ids().contains(&(daemon as i32))).then_some(())
+        });
         containerd.verb("delete", task.id(), task.bundle()).success();
     }
     let task = containerd.task(guests::HELLO).create().start();

@@ -18,8 +18,11 @@ use super::event::{Event, Subject};
 
 /// The most events that wait; beyond it the oldest are dropped.
 const MOST: usize = 16 * 1024;
-/// How long containerd may take to accept one.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long containerd may take to accept one. One that it is sent again, it hears twice; so that is for a containerd
+/// that hangs. One that is gone is noticed at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a daemon that leaves waits for the last of them.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts to reach containerd.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -60,7 +63,7 @@ impl Events {
                 self.queue.emptied.notified().await;
             }
         };
-        let _ = tokio::time::timeout(PATIENCE, emptied).await;
+        let _ = tokio::time::timeout(LAST_WORDS, emptied).await;
     }
 
     fn envelope(&self, of: Subject<'_>, event: Event) -> Result<Envelope> {
