@@ -15,6 +15,7 @@ fn main() {
         ("close", "poll/interest.rs"),
         ("epoll_ctl", "poll/interest.rs"),
         ("epoll_wait", "poll/restart.rs"),
+        ("faccessat", "search.rs"),
         ("fcntl", "poll/short_read.rs"),
         ("getsockopt", "poll/size.rs"),
         ("ioctl", "poll/size.rs"),

@@ -19,6 +19,7 @@ pub mod parent;
 mod poll;
 mod replaced;
 pub mod run;
+mod search;
 mod shown;
 pub mod stack_limit;
 pub mod title;

@@ -259,8 +259,9 @@ fn walk(dir: &Path, visit: &mut impl FnMut(&Path)) {
 
 fn remove_tree(dir: &Path) -> io::Result<()> {
     // Most have none below them, and their many files need not be read.
-    if fs::remove_dir(dir).is_ok() {
-        return Ok(());
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+        _ => return Ok(()),
     }
     if let Ok(entries) = fs::read_dir(dir) {
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {

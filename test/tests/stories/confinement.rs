@@ -142,6 +142,23 @@ fn masked_and_read_only_paths_are() {
 }
 
 #[test]
+fn a_directory_that_a_guest_may_not_search_is_closed_to_it() {
+    let containerd = MockContainerd::start();
+    for (mode, status, printed) in [(0o711, 0, "inside"), (0o744, 1, "")] {
+        let task = containerd.task(guests::PROBE).file("/closed/file", b"inside", 0o644);
+        let closed = task.bundle().join("rootfs/closed");
+        fs::set_permissions(closed, fs::Permissions::from_mode(mode)).unwrap();
+        let task = task.args(&["cat", "/closed/file"]).configure(|config| {
+            config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 });
+        });
+        let task = task.create().start();
+        assert_eq!(task.finish(), status, "{mode:o}: {}", task.stderr().so_far());
+        assert_eq!(task.stdout().to_end(DEADLINE), printed);
+        assert_eq!(task.stderr().to_end(DEADLINE).contains("Permission denied"), status == 1);
+    }
+}
+
+#[test]
 fn a_guest_sees_its_own_root_and_a_symlink_leads_nowhere_else() {
     let containerd = MockContainerd::start();
     let secret = containerd.cell().directory().join("secret");
