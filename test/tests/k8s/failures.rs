@@ -22,8 +22,7 @@ fn a_component_is_called_a_component() {
     cluster.import(&Image::classic(guests::COMPONENT).flag("--no-check"));
     let namespace = cluster.namespace("component");
     pod(&namespace, "component:1", "");
-    let described = namespace.describe_until("app", "component");
-    assert!(described.contains("/app.wasm") && described.contains("WASI 0.2"), "{described}");
+    namespace.describe_until("app", "/app.wasm: this is a WebAssembly component (WASI 0.2");
 }
 
 #[test]
