@@ -15,6 +15,8 @@ const CLASS: &str = "from-the-chart";
 /// As a node's service manager would, by the one who knows how this containerd was started.
 const RESTART: &str = r#"#!/bin/bash
 set -eu
+# What is started here is to outlive the pod that asks for it.
+for hierarchy in /sys/fs/cgroup/*/cgroup.procs; do echo $$ > "$hierarchy" || true; done
 for process in /proc/[0-9]*; do
     program=$(readlink "$process/exe" || true)
     if [ "${program##*/}" = containerd ]; then

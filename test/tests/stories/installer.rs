@@ -66,7 +66,7 @@ impl Node {
         done
     }
 
-    /// The files that an installer could change, each with its text.
+    /// The files that an installer could change, and what they are.
     fn files(&self) -> BTreeMap<PathBuf, String> {
         let mut files = BTreeMap::new();
         for root in [self.path("etc"), self.path("opt")] {
@@ -89,17 +89,21 @@ impl Node {
     }
 }
 
+/// Of a large file, which no configuration is, the length is enough.
 fn collect(path: &Path, files: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         let path = entry.path();
-        match entry.file_type().unwrap().is_dir() {
-            true => {
-                files.insert(path.clone(), "a directory".to_owned());
-                collect(&path, files);
-            }
-            false => {
-                files.insert(path.clone(), String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned());
-            }
+        let kind = entry.file_type().unwrap();
+        let length = entry.metadata().unwrap().len();
+        let what = match () {
+            () if kind.is_dir() => "a directory".to_owned(),
+            () if kind.is_symlink() => format!("-> {}", fs::read_link(&path).unwrap().display()),
+            () if length > 1 << 16 => format!("{length} bytes"),
+            () => String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned(),
+        };
+        files.insert(path.clone(), what);
+        if kind.is_dir() {
+            collect(&path, files);
         }
     }
 }
