@@ -319,7 +319,7 @@ fn an_entrypoint_does_not_lead_to_the_engines_own_program() {
     std::os::unix::fs::symlink("proc/self/exe", task.bundle().join("rootfs/link")).unwrap();
     let task = task.create().start();
     task.stdout().wait_for("sleeping", DEADLINE);
-    for (id, path) in [("e1", "/link"), ("e2", "/proc/self/exe"), ("e3", "/proc/1/exe")] {
+    for (id, path) in [("e1", "/link"), ("e2", "/proc/self/exe")] {
         let exec = task.exec(id, &[path]).add();
         refused(exec.try_start().unwrap_err());
         exec.try_delete().unwrap();
