@@ -51,6 +51,7 @@ fn executable_memory() -> rustix::io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use std::fs::OpenOptions;
+    use std::io::Write;
     use std::process::Command;
 
     use super::*;
@@ -59,7 +60,9 @@ mod tests {
     fn a_program_runs_and_cannot_be_written_to() {
         let program = Program::copy(Path::new("/bin/true")).unwrap();
         assert!(Command::new(program.path()).status().unwrap().success());
-        assert!(OpenOptions::new().write(true).open(program.path()).is_err());
+        let mut opened = OpenOptions::new().write(true).open(program.path()).unwrap();
+        assert!(opened.write_all(b"x").is_err());
+        assert!(opened.set_len(0).is_err());
         assert!(OpenOptions::new().write(true).truncate(true).open(program.path()).is_err());
     }
 
