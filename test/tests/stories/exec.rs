@@ -75,7 +75,7 @@ fn an_exec_has_its_own_environment_directory_and_user() {
     let exec = exec.add();
     exec.start();
     exec.finish();
-    assert_eq!(exec.stdout().so_far(), "COLOUR=green\nPWD=/bin\n");
+    assert_eq!(exec.stdout().so_far(), "COLOUR=green\nHOME=/\nPWD=/bin\n");
     let exec = task.exec("user", &["/app.wasm", "write", "/forbidden", "x"]);
     let exec =
         exec.configure(|process| process["user"] = serde_json::json!({ "uid": 1000, "gid": 1000 })).add();
