@@ -59,7 +59,7 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster of this run: a node `wasm` with the runtime, and a node `plain` that has never heard of it.
     ///
-    /// It lives as long as the test process; whatever way that ends, a [`Janitor`] sees to what is left.
+    /// It lives as long as the test process; whatever way that ends, a janitor process sees to what is left.
     pub fn shared() -> &'static Self {
         SHARED.get_or_init(|| {
             Self::start(vec![
