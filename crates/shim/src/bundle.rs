@@ -24,6 +24,9 @@ use crate::cgroup::Cgroup;
 /// The annotation in which CRI names the pod that a container belongs to.
 const SANDBOX_ANNOTATION: &str = "io.kubernetes.cri.sandbox-id";
 
+/// The file in which containerd notes the path of a shim's program (its core/runtime/v2/shim_manager.go).
+const PROGRAM: &str = "shim-binary-path";
+
 /// One container's bundle; that the directory exists is not promised.
 #[derive(Debug, Clone)]
 pub(crate) struct Bundle {
@@ -107,6 +110,25 @@ impl Bundle {
             false => Ok(()),
         });
         made.with_context(|| format!("making {}", root.display()))
+    }
+
+    /// Copies what containerd has noted of the shim's program in the pod's bundle, if anything. It notes it (for a runtime
+    /// with a `runtime_path`) only where it starts a shim; a container that joins its pod's would be given up when
+    /// containerd restarts and does not find the program by the runtime's name.
+    pub(crate) fn share_program(&self, pod: &str) -> Result<()> {
+        let (Some(bundles), true) = (self.dir.parent(), is_file_name(pod) && pod != self.id) else {
+            return Ok(());
+        };
+        let (from, to) = (bundles.join(pod).join(PROGRAM), self.dir.join(PROGRAM));
+        if to.exists() {
+            return Ok(());
+        }
+        match fs::copy(&from, &to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("copying {} to {}", from.display(), to.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes our directory.
@@ -229,6 +251,22 @@ mod tests {
         fs::write(dir.path().join("config.json"), config).unwrap();
         let bundle = Bundle::new(dir.path(), "c1").unwrap();
         (dir, bundle)
+    }
+
+    #[test]
+    fn a_container_of_a_pod_has_the_program_that_containerd_noted_for_the_pod() {
+        let bundles = tempfile::tempdir().unwrap();
+        let [pod, member] = ["pod", "member"].map(|id| {
+            fs::create_dir(bundles.path().join(id)).unwrap();
+            Bundle::new(bundles.path().join(id), id).unwrap()
+        });
+        member.share_program("pod").unwrap();
+        assert!(!member.dir.join(PROGRAM).exists(), "containerd has noted none");
+        fs::write(pod.dir.join(PROGRAM), "/opt/shim").unwrap();
+        for pod in ["pod", "member", "../pod"] {
+            member.share_program(pod).unwrap();
+        }
+        assert_eq!(fs::read_to_string(member.dir.join(PROGRAM)).unwrap(), "/opt/shim");
     }
 
     #[test]

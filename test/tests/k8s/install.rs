@@ -109,7 +109,9 @@ fn helm_brings_the_runtime_to_a_pool_upgrades_it_under_pods_and_takes_it_away() 
     runs_to_its_end(&namespace, "second");
     assert_eq!(
         namespace.field("pod/sleeper", "{.status.phase} {.status.containerStatuses[0].restartCount}"),
-        "Running 0"
+        "Running 0",
+        "containerd, started again by the story, says:\n{}",
+        fs::read_to_string(cluster.node(NODE).cell().outside("/var/log/containerd.log")).unwrap_or_default()
     );
 
     let refused = helm(cluster, &["uninstall", "wasmedge", "--timeout=60s"]);

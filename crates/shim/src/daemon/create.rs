@@ -106,6 +106,7 @@ impl Daemon {
             options.systemd_cgroup.unwrap_or_else(|| config.names_a_scope() && cgroup::has_systemd());
         let cgroup = config.cgroup(systemd_cgroup);
         bundle.prepare(systemd_cgroup)?;
+        bundle.share_program(config.pod())?;
         let _held = self.enter_pod(container, &mut config, systemd_cgroup)?;
         if !systemd_cgroup {
             cgroup.make_parent().context("making the parent of the container's cgroup")?;
