@@ -78,6 +78,16 @@ fn text_is_taken_for_what_it_says() {
 }
 
 #[test]
+fn vectors_are_read_as_any_other_instructions() {
+    let text = r#"(module
+        (global $seed v128 (v128.const i32x4 1 2 3 4))
+        (func (export "_start") (drop (i32x4.add (global.get $seed) (v128.const i32x4 0 0 0 0)))))"#;
+    let bytes = wast_to_binary(text);
+    assert_eq!(parse(&bytes).unwrap().unfit(), None);
+    assert_eq!(parse(&bytes).unwrap().unfit_throughout().unwrap(), None);
+}
+
+#[test]
 fn what_native_code_would_get_wrong_is_found() {
     let unfit = |fields: &str| {
         let text = format!(r#"(module (import "env" "f" (func $import)) (func $own) {fields})"#);
