@@ -13,6 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use libc::{AT_FDCWD, EACCES, O_DIRECTORY, O_NOFOLLOW, O_PATH, c_char, c_int, mode_t};
 
+use crate::replaced::fail;
+
 /// The file in `/proc/PID` and `/proc/PID/task/TID` that is a process's memory (proc_pid_mem(5)).
 const MEMORY: &[u8] = b"mem";
 
@@ -76,12 +78,6 @@ fn is_on_procfs(opened: c_int) -> bool {
 fn errno() -> c_int {
     // SAFETY: the location is this thread's own, and always there.
     unsafe { *libc::__errno_location() }
-}
-
-fn fail(errno: c_int) -> c_int {
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
-    -1
 }
 
 #[cfg(test)]

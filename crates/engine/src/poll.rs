@@ -8,10 +8,3 @@ mod needless;
 mod restart;
 mod short_read;
 mod size;
-
-/// The end of a call that fails, as libc has it.
-fn fail(errno: libc::c_int) -> libc::c_int {
-    // SAFETY: the location is this thread's own, and always there.
-    unsafe { *libc::__errno_location() = errno };
-    -1
-}

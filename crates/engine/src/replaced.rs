@@ -29,3 +29,10 @@ impl<F: Copy> Replaced<F> {
         })
     }
 }
+
+/// The end of a replaced function that fails, as libc has it.
+pub(crate) fn fail(errno: libc::c_int) -> libc::c_int {
+    // SAFETY: the location is this thread's own, and always there.
+    unsafe { *libc::__errno_location() = errno };
+    -1
+}

@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use libc::{EPOLLOUT, F_GETFL, F_SETFL, O_NONBLOCK, SO_TYPE, SOCK_STREAM, SOL_SOCKET};
 use libc::{c_int, c_long, epoll_event, iovec, socklen_t, ssize_t};
 
+use crate::replaced;
+
 static STREAMS: Mutex<Vec<Stream>> = Mutex::new(Vec::new());
 
 /// What is known of a descriptor; the vector's index is its number.
@@ -49,7 +51,7 @@ pub(super) fn forget(fd: c_int) {
 #[unsafe(no_mangle)]
 extern "C" fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
     if take_emptied(fd) {
-        return super::fail(libc::EAGAIN) as ssize_t;
+        return replaced::fail(libc::EAGAIN) as ssize_t;
     }
     // SAFETY: the arguments are the caller's, who keeps the contract of readv(2).
     let read = unsafe { libc::syscall(libc::SYS_readv, fd, parts, count) as ssize_t };

@@ -11,6 +11,8 @@ use libc::{
     socklen_t,
 };
 
+use crate::replaced;
+
 thread_local! {
     static DUE: RefCell<Due> = const { RefCell::new(Due { questions: Vec::new(), next: 0 }) };
 }
@@ -84,7 +86,7 @@ extern "C" fn getsockopt(
 }
 
 fn unknown() -> c_int {
-    super::fail(libc::ENOTSUP)
+    replaced::fail(libc::ENOTSUP)
 }
 
 #[cfg(test)]
