@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::bed::Bed;
 use crate::client::{Client, driver};
@@ -12,6 +13,11 @@ use crate::row::{Aim, Figure, Row};
 const COUNTS: [usize; 3] = [30, 100, 300];
 /// After how many containers the shim is looked at again.
 const MANY: usize = 1000;
+
+/// Memory holds still when it changes by no more than `STIR_KIB` for so long.
+const STILL: Duration = Duration::from_secs(2);
+const STIR_KIB: u64 = 1024;
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn rows(beds: &[Bed]) -> Vec<Row> {
     let row =
@@ -104,8 +110,20 @@ fn field(file: &Path, name: &str) -> f64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// MemAvailable in KiB, once it holds still: a kernel is long busy with giving back what earlier containers had.
 pub(crate) fn available_kib() -> u64 {
-    field(Path::new("/proc/meminfo"), "MemAvailable:") as u64
+    let read = || field(Path::new("/proc/meminfo"), "MemAvailable:") as u64;
+    let begun = Instant::now();
+    let mut still_since = (begun, read());
+    while still_since.0.elapsed() < STILL {
+        assert!(begun.elapsed() < PATIENCE, "MemAvailable does not hold still: the machine is too busy");
+        std::thread::sleep(STILL / 20);
+        let now = read();
+        if now.abs_diff(still_since.1) > STIR_KIB {
+            still_since = (Instant::now(), now);
+        }
+    }
+    still_since.1
 }
 
 /// How many MiB less there are than before. More would say that others on the machine gave up memory meanwhile, and then

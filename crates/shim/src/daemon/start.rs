@@ -4,10 +4,12 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result as Anyhow};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
+use tokio::time::timeout;
 use wasmedge_messages::Reply;
 
 use super::container::{Container, Made};
@@ -15,6 +17,9 @@ use super::lifecycle::Phase;
 use super::{Daemon, hooks};
 use crate::bundle::Bundle;
 use crate::failure::{Failure, Result};
+
+/// A process that has said why it does not run ends on its own, with a status of its own.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Daemon {
     /// Returns the pid once the guest runs.
@@ -35,28 +40,29 @@ impl Daemon {
             };
             Failure::precondition(format!("container {} cannot be started: {why}", container.id()))
         })?;
-        let run = self.run_guest(container, made).await;
-        match run {
+        match self.run_guest(container, made).await {
             Ok(()) => {
                 let events = container.first.lifecycle().started();
                 self.publish(container, &container.first, events);
                 Ok(container.first.lifecycle().pid())
             }
-            Err(failure) => {
-                let _ = container.first.signal(Signal::KILL);
+            Err(NotRunning { failure, patience }) => {
                 let events = container.first.lifecycle().start_failed();
                 self.publish(container, &container.first, events);
-                container.first.wait().await;
+                if timeout(patience, container.first.wait()).await.is_err() {
+                    let _ = container.first.signal(Signal::KILL);
+                    container.first.wait().await;
+                }
                 Err(failure)
             }
         }
     }
 
-    async fn run_guest(&self, container: &Container, made: &Made) -> Result<()> {
+    async fn run_guest(&self, container: &Container, made: &Made) -> std::result::Result<(), NotRunning> {
         notify(container.bundle()).context("starting the container")?;
         // A native program closes the channel by being executed.
         if let Some(Reply::Failed(failure)) = made.replies.hear_of_start().await? {
-            return Err(failure.into());
+            return Err(NotRunning { failure: failure.into(), patience: PATIENCE });
         }
         let state = hooks::State {
             oci_version: made.config.spec.version(),
@@ -67,6 +73,18 @@ impl Daemon {
         };
         let hooks = made.config.spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref());
         Ok(hooks::run(hooks, &state, &self.reaper).await?)
+    }
+}
+
+/// Why the guest does not run, and how long its process is given to end by itself.
+struct NotRunning {
+    failure: Failure,
+    patience: Duration,
+}
+
+impl<E: Into<Failure>> From<E> for NotRunning {
+    fn from(error: E) -> Self {
+        Self { failure: error.into(), patience: Duration::ZERO }
     }
 }
 
