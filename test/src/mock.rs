@@ -13,6 +13,7 @@ mod bundle;
 mod config;
 mod events;
 mod exec;
+mod fifos;
 mod rpc;
 mod task;
 

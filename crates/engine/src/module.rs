@@ -11,6 +11,7 @@
 mod entrypoint;
 mod error;
 mod foreign;
+mod linkage;
 mod names;
 mod scan;
 mod text;
@@ -21,8 +22,8 @@ use std::ops::Range;
 
 pub use entrypoint::{EntryFunction, START, split_entrypoint};
 pub use error::ModuleError;
+pub use linkage::{Export, ExportKind, Import, ImportKind};
 pub use names::FunctionNames;
-pub use scan::{Export, ExportKind, Import, ImportKind};
 pub use unfit::Unfit;
 
 use scan::Facts;

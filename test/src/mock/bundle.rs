@@ -1,7 +1,7 @@
 //! A bundle on its way to become a task: what containerd would have made of an image and a request.
 
 use std::cell::RefCell;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use containerd_shim_protos::api;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::{Message, MessageField};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
+use super::fifos::{Fifos, Readers, fifo, open_both_ways};
 use super::rpc::Connection;
 use super::{MockContainerd, Refusal, Task, config};
 use crate::{Captured, DEADLINE};
@@ -74,7 +74,7 @@ impl<'a> TaskBuilder<'a> {
 
     /// Puts a FIFO into the image.
     pub fn fifo_in_the_image(self, path: &str) -> Self {
-        self.fifo(&format!("rootfs{path}"));
+        fifo(&self.bundle, &format!("rootfs{path}"));
         self
     }
 
@@ -130,14 +130,14 @@ impl<'a> TaskBuilder<'a> {
 
     /// Has a `log` FIFO in its bundle, as containerd makes it, without containerd at its other end.
     pub fn with_log_that_nobody_reads(self) -> Self {
-        self.fifo("log");
+        fifo(&self.bundle, "log");
         self
     }
 
     /// Has a `log` FIFO in its bundle, with a reader: what the daemon logs of it.
     pub fn with_log(mut self) -> Self {
         // Open for writing too: it has a reader before it has a writer.
-        self.log = Captured::from_reader(open_both_ways(&self.fifo("log")));
+        self.log = Captured::from_reader(open_both_ways(&fifo(&self.bundle, "log")));
         self
     }
 
@@ -216,7 +216,7 @@ impl<'a> TaskBuilder<'a> {
             self.options.as_ref().map(|options| options.write_to_bytes().unwrap()).unwrap_or_default();
         let answer = self.containerd.verb_with_input("start", &self.id, &self.bundle, &options).success();
         let connection = self.containerd.connect(&MockContainerd::address_in(&answer));
-        let fifos = self.make_fifos();
+        let fifos = Fifos::make(&self.bundle, self.readers, self.input, self.terminal);
         let begun = Instant::now();
         match connection.call("Create", &self.request(), self.deadline) {
             Ok(created) => Ok(self.into_task(connection, &created, fifos, begun.elapsed())),
@@ -256,40 +256,8 @@ impl<'a> TaskBuilder<'a> {
         }
     }
 
-    fn make_fifos(&self) -> Fifos {
-        if self.input || self.readers == Readers::Absent {
-            self.fifo("stdin");
-        }
-        if self.readers == Readers::None {
-            return Fifos { stdout: Captured::nothing(), stderr: Captured::nothing(), asleep: Vec::new() };
-        }
-        let paths = ["stdout", "stderr"].map(|name| self.fifo(name));
-        let opening = |path: PathBuf| move || File::open(path).unwrap();
-        let reader = |path: PathBuf| match self.readers {
-            Readers::Collect => Captured::from_opening(opening(path)),
-            Readers::Count => Captured::counting(opening(path)),
-            Readers::Asleep | Readers::Absent | Readers::None => Captured::nothing(),
-        };
-        let asleep = if self.readers == Readers::Asleep {
-            paths.iter().map(|path| open_both_ways(path)).collect()
-        } else {
-            Vec::new()
-        };
-        let [stdout, mut stderr] = paths.map(reader);
-        if self.terminal {
-            stderr = Captured::nothing();
-        }
-        Fifos { stdout, stderr, asleep }
-    }
-
-    fn fifo(&self, name: &str) -> PathBuf {
-        let path = self.bundle.join(name);
-        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        path
-    }
-
     fn request(&self) -> api::CreateTaskRequest {
-        let fifo = |name: &str| {
+        let stream = |name: &str| {
             let path = self.bundle.join(name);
             if path.exists() { path.display().to_string() } else { String::new() }
         };
@@ -298,37 +266,17 @@ impl<'a> TaskBuilder<'a> {
             bundle: self.bundle.display().to_string(),
             rootfs: self.mounts.clone(),
             terminal: self.terminal,
-            stdin: fifo("stdin"),
-            stdout: self.log_uri.clone().unwrap_or_else(|| fifo("stdout")),
+            stdin: stream("stdin"),
+            stdout: self.log_uri.clone().unwrap_or_else(|| stream("stdout")),
             stderr: match &self.log_uri {
                 Some(uri) => uri.clone(),
                 None if self.terminal => String::new(),
-                None => fifo("stderr"),
+                None => stream("stderr"),
             },
             options: MessageField::from_option(self.options.clone()),
             ..Default::default()
         }
     }
-}
-
-struct Fifos {
-    stdout: Captured,
-    stderr: Captured,
-    asleep: Vec<File>,
-}
-
-/// Who reads a task's output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Readers {
-    Collect,
-    Count,
-    Asleep,
-    Absent,
-    None,
-}
-
-fn open_both_ways(path: &Path) -> File {
-    OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
 /// A text field of a protobuf message.
