@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{PodSandboxStatus, PodSandboxStatusRequest};
+use k8s_cri::v1::{PodSandboxStatus, PodSandboxStatusRequest, StatusRequest};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -49,6 +49,15 @@ impl<'a> Cri<'a> {
     #[track_caller]
     pub fn run_pod(&self, handler: &str) -> Pod<'_> {
         self.pod(handler).run()
+    }
+
+    /// Whether the kubelet is told that pods under that runtime handler may have users of their own.
+    #[track_caller]
+    pub fn has_user_namespaces(&self, handler: &str) -> bool {
+        let answer =
+            self.call(async |mut client| client.status(StatusRequest { verbose: false }).await).unwrap();
+        let handler = answer.runtime_handlers.into_iter().find(|known| known.name == handler);
+        handler.and_then(|handler| handler.features).is_some_and(|features| features.user_namespaces)
     }
 
     /// A pod's status, as CRI tells it.

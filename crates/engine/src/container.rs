@@ -15,7 +15,9 @@ mod home;
 mod loopback;
 mod preopens;
 mod signals;
+mod volumes;
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -54,8 +56,11 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
         if let Some(spec) = &spec {
             can_be_asked(spec)?;
         }
+        let volumes = spec.as_ref().map_or_else(|| Ok(HashMap::new()), volumes::of);
+        let volumes = volumes.map_err(|error| site.failure(&*error))?;
         let made = site.build(vm, task, reply, streams, |builder| {
-            let init = builder.as_init(&create.bundle).with_systemd(create.systemd_cgroup);
+            let init =
+                builder.with_mount_trees(volumes).as_init(&create.bundle).with_systemd(create.systemd_cgroup);
             let container = init.as_sibling(true).with_detach(true).build()?;
             let pid = container.pid().map(|pid| pid.as_raw());
             let pid = pid.ok_or(LibcontainerError::Other("no process after its creation".to_owned()))?;

@@ -23,5 +23,7 @@ mod search;
 mod shown;
 pub mod stack_limit;
 pub mod title;
+mod tree;
+mod user_namespace;
 pub mod vm;
 pub mod zygote;

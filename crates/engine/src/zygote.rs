@@ -7,12 +7,13 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
-use wasmedge_messages::{Channel, Failure, FailureKind, Reply, Request, ZYGOTE_CHANNEL_FD};
+use wasmedge_messages::{Channel, Failure, FailureKind, Job, Reply, Request, ZYGOTE_CHANNEL_FD};
 
 use crate::container;
 use crate::ending;
 use crate::name_service;
 use crate::title;
+use crate::tree;
 use crate::vm::Vm;
 
 /// Serves requests until the daemon closes its end.
@@ -27,18 +28,19 @@ pub fn serve() -> Result<()> {
     let mut vm = Some(Vm::prepare().context("setting up WasmEdge")?);
     ending::destroy_nothing();
     while let Some((request, fds)) = channel.receive::<Request>().context("receiving a request")? {
-        let Some(fds) = request.take_fds(fds) else { bail!("request without its descriptors") };
+        let Some(job) = request.with_fds(fds) else { bail!("request without its descriptors") };
         match fork_sibling() {
             Ok(Fork::Child) => {
                 drop(channel);
                 let Some(vm) = vm.take() else { bail!("the VM is gone") };
-                match request {
-                    Request::Create(create) => container::create(vm, create, fds),
-                    Request::Exec(exec) => container::exec(vm, exec, fds),
+                match job {
+                    Job::Create(create, fds) => container::create(vm, create, fds),
+                    Job::Exec(exec, fds) => container::exec(vm, exec, fds),
+                    Job::MapUsers(map, reply) => tree::answer(&map, reply),
                 }
             }
             Ok(Fork::Parent) => {}
-            Err(error) => refuse(fds.reply, &error)?,
+            Err(error) => refuse(job.into_reply(), &error)?,
         }
     }
     Ok(())

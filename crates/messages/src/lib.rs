@@ -14,6 +14,7 @@ mod command;
 mod compile;
 mod create;
 mod exec;
+mod map_users;
 mod reply;
 
 pub use channel::{Channel, ChannelError, MAX_FDS, MAX_MESSAGE};
@@ -21,6 +22,7 @@ pub use command::command;
 pub use compile::{COMPILE_ARTIFACT_FD, COMPILE_MODULE_FD, COMPILE_REPORT_FD, CompileReport};
 pub use create::{Create, CreateFds, Native};
 pub use exec::{Exec, PROCESS_FILE};
+pub use map_users::{IdMapping, MapUsers, Users};
 pub use reply::{Failure, FailureKind, Mode, Reply};
 
 use std::os::fd::OwnedFd;
@@ -38,15 +40,47 @@ pub enum Request {
     Create(Create),
     /// Make a process in a running container and start it. Descriptors: [`CreateFds`].
     Exec(Exec),
+    /// Clone directories, with other users. Descriptor: the far end of the reply channel.
+    MapUsers(MapUsers),
+}
+
+/// A request with the descriptors that came with it.
+#[derive(Debug)]
+pub enum Job {
+    /// [`Request::Create`]
+    Create(Create, CreateFds),
+    /// [`Request::Exec`]
+    Exec(Exec, CreateFds),
+    /// [`Request::MapUsers`]
+    MapUsers(MapUsers, OwnedFd),
 }
 
 impl Request {
-    /// The descriptors that came with it; `None` if they are not those that it announces.
-    pub fn take_fds(&self, fds: Vec<OwnedFd>) -> Option<CreateFds> {
-        let (layer, native) = match self {
-            Self::Create(create) => (create.layer.is_some(), create.native.is_some()),
-            Self::Exec(exec) => (exec.layer.is_some(), exec.native.is_some()),
-        };
-        CreateFds::from_received(fds, layer, native)
+    /// Puts the two together; `None` if the descriptors are not those that it announces.
+    pub fn with_fds(self, fds: Vec<OwnedFd>) -> Option<Job> {
+        match self {
+            Self::Create(create) => {
+                let fds = CreateFds::from_received(fds, create.layer.is_some(), create.native.is_some())?;
+                Some(Job::Create(create, fds))
+            }
+            Self::Exec(exec) => {
+                let fds = CreateFds::from_received(fds, exec.layer.is_some(), exec.native.is_some())?;
+                Some(Job::Exec(exec, fds))
+            }
+            Self::MapUsers(map) => {
+                let [reply] = <[OwnedFd; 1]>::try_from(fds).ok()?;
+                Some(Job::MapUsers(map, reply))
+            }
+        }
+    }
+}
+
+impl Job {
+    /// The far end of the channel on which it is answered.
+    pub fn into_reply(self) -> OwnedFd {
+        match self {
+            Self::Create(_, fds) | Self::Exec(_, fds) => fds.reply,
+            Self::MapUsers(_, reply) => reply,
+        }
     }
 }

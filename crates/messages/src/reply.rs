@@ -21,6 +21,8 @@ pub enum Reply {
     },
     /// The guest's entrypoint is about to be called (a native one: about to be executed).
     Running,
+    /// A directory that was asked for ([`crate::MapUsers`]), mounted nowhere. Descriptor: the tree.
+    Tree,
     /// It could not be done.
     Failed(Failure),
 }

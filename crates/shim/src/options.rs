@@ -34,6 +34,9 @@ pub(crate) struct RuntimeOptions {
     /// For how many seconds a start waits for the compiler. Default: as the node's settings say.
     #[serde(rename = "CompileWait")]
     pub(crate) compile_wait: Option<u64>,
+    /// The user and group whose the streams are to be, where root of the container is not root of the host.
+    #[serde(skip)]
+    pub(crate) stream_owner: Option<(u32, u32)>,
     // CRI sends the configuration section as it stands, these two included.
     #[serde(rename = "TypeUrl")]
     _type_url: String,
@@ -49,6 +52,7 @@ impl Default for RuntimeOptions {
             module_size_limit: 512 << 20,
             compile: None,
             compile_wait: None,
+            stream_owner: None,
             _type_url: String::new(),
             _config_path: String::new(),
         }
@@ -66,9 +70,13 @@ impl RuntimeOptions {
             RUNC => {
                 let runc =
                     oci::Options::parse_from_bytes(&any.value).context("reading the runtime options")?;
-                // containerd itself makes such options of nothing, to say where a sandbox's task API is.
-                let is_said = runc.systemd_cgroup || runc.task_api_address.is_empty();
-                Ok(Self { systemd_cgroup: is_said.then_some(runc.systemd_cgroup), ..Self::default() })
+                let stream_owner = Some((runc.io_uid, runc.io_gid)).filter(|owner| *owner != (0, 0));
+                // containerd itself makes such options of nothing, to say where a sandbox's task API is, or whose the
+                // streams are of a container with mapped users.
+                let is_said =
+                    runc.systemd_cgroup || (runc.task_api_address.is_empty() && stream_owner.is_none());
+                let systemd_cgroup = is_said.then_some(runc.systemd_cgroup);
+                Ok(Self { systemd_cgroup, stream_owner, ..Self::default() })
             }
             _ => bail!(
                 "runtime options of type {:?} are not supported; supported are {GENERIC} and {RUNC}",
@@ -192,6 +200,14 @@ mod tests {
         let any =
             Any { type_url: RUNC.into(), value: carrier.write_to_bytes().unwrap(), ..Default::default() };
         assert_eq!(RuntimeOptions::from_any(Some(&any)).unwrap(), RuntimeOptions::default());
+    }
+
+    #[test]
+    fn options_that_only_say_whose_the_streams_are_say_nothing_of_cgroups() {
+        let owner = oci::Options { io_uid: 100_000, io_gid: 100_001, ..Default::default() };
+        let any = Any { type_url: RUNC.into(), value: owner.write_to_bytes().unwrap(), ..Default::default() };
+        let expected = RuntimeOptions { stream_owner: Some((100_000, 100_001)), ..RuntimeOptions::default() };
+        assert_eq!(RuntimeOptions::from_any(Some(&any)).unwrap(), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerState, ContainerStatsRequest, ContainerStatus,
     ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest, ImageSpec, LinuxContainerConfig,
-    LinuxContainerResources, LinuxContainerSecurityContext, NamespaceOption, PodSandboxConfig,
+    LinuxContainerResources, LinuxContainerSecurityContext, Mount, NamespaceOption, PodSandboxConfig,
     PodSandboxState, PodSandboxStats, PodSandboxStatsRequest, RemovePodSandboxRequest, StartContainerRequest,
     StopContainerRequest, StopPodSandboxRequest, UpdateContainerResourcesRequest,
 };
@@ -77,11 +77,24 @@ impl<'a> Pod<'a> {
     /// Creates a container in it and starts it, or tells why CRI would not.
     #[track_caller]
     pub fn try_run(&self, name: &str, image: &str, args: &[&str]) -> Result<PodContainer<'a>, Status> {
+        self.try_run_with(name, image, args, Vec::new())
+    }
+
+    /// As [`Self::try_run`], with mounts.
+    #[track_caller]
+    pub fn try_run_with(
+        &self,
+        name: &str,
+        image: &str,
+        args: &[&str],
+        mounts: Vec<Mount>,
+    ) -> Result<PodContainer<'a>, Status> {
         let config = ContainerConfig {
             metadata: Some(ContainerMetadata { name: name.to_owned(), attempt: 0 }),
             image: Some(ImageSpec { image: image.to_owned(), ..Default::default() }),
             args: args.iter().map(|&word| word.to_owned()).collect(),
             log_path: format!("{name}.log"),
+            mounts,
             linux: Some(LinuxContainerConfig {
                 resources: Some(LinuxContainerResources {
                     memory_limit_in_bytes: 256 << 20,

@@ -88,7 +88,7 @@ spec:
 }
 
 #[test]
-fn mapped_users_are_refused_by_their_cause() {
+fn a_pod_without_the_hosts_users_is_as_any_other() {
     let namespace = Cluster::shared().namespace("users");
     namespace.apply(
         r#"
@@ -99,8 +99,18 @@ spec:
   runtimeClassName: wasmedge
   hostUsers: false
   terminationGracePeriodSeconds: 1
-  containers: [{name: app, image: "probe:1", args: [sleep]}]
+  containers:
+  - name: app
+    image: "probe:1"
+    args: [sleep]
+    volumeMounts: [{name: scratch, mountPath: /scratch}]
+  volumes: [{name: scratch, emptyDir: {}}]
 "#,
     );
-    namespace.describe_until("app", "user namespaces");
+    namespace.wait("pod/app", "condition=Ready");
+    let exec = |words: &[&str]| namespace.exec("app", &[&["/app.wasm"], words].concat()).success().stdout;
+    exec(&["write", "/scratch/note", "mine"]);
+    assert_eq!(exec(&["cat", "/scratch/note"]), "mine");
+    let map = exec(&["cat", "/proc/self/uid_map"]);
+    assert_ne!(map.split_whitespace().nth(1), Some("0"), "{map}");
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wasmedge_shim_tests::guests;
-use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually};
+use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually, finish, part};
 
 const OURS: &str = "--runtime=io.containerd.wasmedge.v1";
 const RUNC: &str = "--runtime=runc";
@@ -202,6 +202,59 @@ fn users_are_others_where_the_daemon_remaps_them() {
         pair.docker.docker(&["exec", "--user=7", &container, &program, "cat", "/by-exec"]).success();
         pair.docker.remove(&container);
     }
+}
+
+#[test]
+fn remapped_users_have_their_volumes_copies_and_ports() {
+    let pair = Pair::on(Arc::new(Dockerd::remapping_users()), |image| image);
+    // In a directory that only the host's root may enter.
+    let seen = pair.each(|runtime, image| {
+        let closed = pair.volume();
+        let volume = closed.join("volume");
+        fs::create_dir(&volume).unwrap();
+        fs::write(volume.join("secret"), "of root").unwrap();
+        fs::set_permissions(volume.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        let bound = format!("--volume={}:/data", volume.display());
+        let named = format!("--volume={}:/named", pair.docker.new_name());
+        let run = |words: &[&str]| {
+            let run = ["run", "--rm", runtime, &bound, &named, image];
+            Done::new(&pair.docker.docker(&[&run, words].concat())).code
+        };
+        let codes = [
+            run(&["write", "/data/new", "x"]),
+            run(&["cat", "/data/secret"]),
+            run(&["append", "/data/secret", "x"]),
+            run(&["write", "/named/new", "x"]),
+            run(&["cat", "/named/new"]),
+        ];
+        (codes, fs::metadata(volume.join("new")).unwrap().uid())
+    });
+    assert_eq!(equal(seen), ([0, 1, 1, 0, 0], 100_000));
+
+    let note = pair.volume().join("note");
+    fs::write(&note, "from the host").unwrap();
+    let copied = pair.sleeping(&[]).map(|container| {
+        let program = pair.docker.inspect(&container)["Path"].as_str().unwrap().to_owned();
+        let exec = |words: &[&str]| pair.docker.docker(&[&["exec", &container, &program], words].concat());
+        pair.docker.docker(&["cp", &note.display().to_string(), &format!("{container}:/note")]).success();
+        let inside = exec(&["cat", "/note"]).success().stdout;
+        exec(&["append", "/note", ", and back"]).success();
+        let back = pair.volume().join("back");
+        pair.docker.docker(&["cp", &format!("{container}:/note"), &back.display().to_string()]).success();
+        pair.docker.remove(&container);
+        (inside, fs::read_to_string(back).unwrap())
+    });
+    assert_eq!(equal(copied), ("from the host".to_owned(), "from the host, and back".to_owned()));
+
+    let server = pair.docker.load(&Image::classic(guests::HTTP));
+    let server = pair.docker.detached(&["--publish=18081:8080", &server]);
+    pair.docker.follow(&server).wait_for("listening", DEADLINE);
+    let mut wget = pair.docker.cell().command(part("busybox/bin/busybox"));
+    let said = finish(wget.args(["wget", "-q", "-O", "-", "http://127.0.0.1:18081/port"]), DEADLINE);
+    said.success().printing("hello from wasm, you asked for /port\n");
+    pair.docker.remove(&server);
 }
 
 #[test]

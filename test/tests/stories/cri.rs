@@ -1,7 +1,7 @@
 //! Pods by CRI, with the runtime handlers as `deploy/containerd.toml` and `deploy/containerd-sandbox.toml` configure
 //! them. Every story is told of both: a pod is the same with a pause container and without.
 
-use k8s_cri::v1::{ContainerState, IdMapping, NamespaceMode, NamespaceOption, UserNamespace};
+use k8s_cri::v1::{ContainerState, NamespaceMode, NamespaceOption};
 use wasmedge_shim_tests::{Containerd, Cri, DEADLINE, Image, Pod, eventually, finish, guests, part};
 
 /// Tells each story twice.
@@ -24,7 +24,6 @@ both_ways! {
     pods_come_and_go,
     probes_are_executed_and_limits_change_while_a_container_runs,
     a_container_that_wants_too_much_memory_is_killed_and_its_neighbours_are_not,
-    a_pod_with_users_of_its_own_is_refused_by_its_cause,
     containers_of_a_pod_share_name_memory_network_and_files,
     a_pod_can_have_the_nodes_processes_and_shared_memory,
     a_pods_kernel_parameters_are_set_and_the_nodes_are_out_of_reach,
@@ -165,32 +164,6 @@ fn a_container_that_wants_too_much_memory_is_killed_and_its_neighbours_are_not(h
     assert_eq!(neighbour.status().state(), ContainerState::ContainerRunning);
     assert_eq!(neighbour.exec(&["/app.wasm", "say", "still here"]).unwrap(), (0, "still here\n".to_owned()));
     said_in(&pod);
-}
-
-fn a_pod_with_users_of_its_own_is_refused_by_its_cause(handler: &str) {
-    let containerd = containerd();
-    let cri = Cri::of(&containerd);
-    let mapping = || vec![IdMapping { host_id: 100_000, container_id: 0, length: 65_536 }];
-    let users = UserNamespace { mode: NamespaceMode::Pod.into(), uids: mapping(), gids: mapping() };
-    let namespaces = NamespaceOption {
-        pid: NamespaceMode::Container.into(),
-        userns_options: Some(users),
-        ..Default::default()
-    };
-    let refused = cri
-        .pod(handler)
-        .namespaces(namespaces)
-        .try_run()
-        .and_then(|pod| pod.try_run("users", PROBE, &["say", "hi"]))
-        .err();
-    let refused = refused.unwrap();
-    // 1.7 mounts nothing mapped, but gives the pod a file in a directory of its own that mapped users cannot enter.
-    let is_old = std::env::var("WITH_CONTAINERD").is_ok_and(|version| version == "containerd-1.7");
-    let cause = match is_old {
-        true => "Permission denied",
-        false => "mapped users (uidmap=0:100000:65536), which is not supported",
-    };
-    assert!(refused.message().contains(cause), "{refused}");
 }
 
 fn containers_of_a_pod_share_name_memory_network_and_files(handler: &str) {

@@ -30,6 +30,7 @@ mod sockets;
 mod survival;
 mod task_api;
 mod terminal;
+mod users;
 
 /// Signals by their numbers, as the task API and exit statuses have them.
 mod signal {

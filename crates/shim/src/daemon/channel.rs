@@ -1,7 +1,7 @@
 //! A channel end of the daemon: [`wasmedge_messages::Channel`] without blocking the event loop.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,11 +47,18 @@ impl AsyncChannel {
 
     /// Receives one message; `None` at the end.
     pub(super) async fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>, ChannelError> {
+        Ok(self.receive_with_fds().await?.map(|(message, _fds)| message))
+    }
+
+    /// As [`Self::receive`], with the message's descriptors.
+    pub(super) async fn receive_with_fds<T: DeserializeOwned>(
+        &self,
+    ) -> Result<Option<(T, Vec<OwnedFd>)>, ChannelError> {
         loop {
             let mut ready = self.0.readable().await?;
             match self.0.get_ref().0.receive() {
                 Err(error) if is_would_block(&error) => ready.clear_ready(),
-                received => return Ok(received?.map(|(message, _fds)| message)),
+                received => return received,
             }
         }
     }

@@ -111,11 +111,12 @@ impl Daemon {
         if !systemd_cgroup {
             cgroup.make_parent().context("making the parent of the container's cgroup")?;
         }
-        rootfs::mount(bundle, request.mounts).await?;
+        rootfs::mount(bundle, request.mounts, &self.zygote).await?;
         working_directory::make(&config).or_invalid()?;
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
         let native = self.native.of(&config, layer.as_deref(), &options).await?;
-        let wiring = Wiring::open(&request.streams, self.idle.directory(), self.whose(container)).await?;
+        let (owner, directory) = (options.stream_owner, self.idle.directory());
+        let wiring = Wiring::open_for(owner, &request.streams, directory, self.whose(container)).await?;
         trail.cgroup = Some(cgroup.clone());
         let asked = Create {
             id: container.id().to_owned(),
@@ -154,7 +155,7 @@ impl Daemon {
         match heard.reply {
             Reply::Created { pid } => Ok((pid, heard.replies, heard.mode)),
             Reply::Failed(failure) => Err(failure.into()),
-            Reply::Running | Reply::Loaded(_) => {
+            Reply::Running | Reply::Loaded(_) | Reply::Tree => {
                 Err(anyhow!("the engine says that it runs what is not created").into())
             }
         }

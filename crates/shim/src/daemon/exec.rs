@@ -120,8 +120,9 @@ impl Daemon {
         let layer =
             made.layer.as_deref().filter(|_| containers.is_some_and(|it| it.path() == entrypoint.path()));
         let native = self.native.of_exec(&entrypoint, layer, &made.options).await?;
+        let (owner, directory) = (made.options.stream_owner, self.idle.directory());
         let wiring =
-            Wiring::open(exec.process.streams(), self.idle.directory(), self.whose(container)).await?;
+            Wiring::open_for(owner, exec.process.streams(), directory, self.whose(container)).await?;
         let asked = Request::Exec(messages::Exec {
             id: container.id().to_owned(),
             bundle: container.bundle().dir().to_owned(),
@@ -152,7 +153,7 @@ impl Daemon {
             match reply {
                 Some(Reply::Created { pid }) => made = Some(self.take(process, pid)?),
                 Some(Reply::Running) => runs = true,
-                Some(Reply::Loaded(_)) => {}
+                Some(Reply::Loaded(_) | Reply::Tree) => {}
                 Some(Reply::Failed(failure)) => return Err(failure.into()),
                 None => runs = true,
             }

@@ -1,9 +1,16 @@
 //! The root filesystem of a container, as far as containerd leaves the mounting to the shim.
 
-use std::path::PathBuf;
+mod mapped;
 
-use anyhow::{Context, Result, bail};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
+use rustix::fs::CWD;
+use rustix::mount::{MoveMountFlags, move_mount};
+use wasmedge_messages::Users;
+
+use super::zygote::Zygote;
 use crate::bundle::Bundle;
 use crate::own_thread;
 
@@ -19,25 +26,43 @@ pub(super) struct Mount {
 }
 
 /// Mounts all of them, in order; what is mounted when it fails is the caller's to unmount.
-pub(super) async fn mount(bundle: &Bundle, mounts: Vec<Mount>) -> Result<()> {
-    if mounts.is_empty() {
-        return Ok(());
+pub(super) async fn mount(bundle: &Bundle, mounts: Vec<Mount>, zygote: &Zygote) -> Result<()> {
+    for mount in mounts {
+        let target = mount.make_target(&bundle.rootfs())?;
+        let on = target.display().to_string();
+        let mounted = match mapped::users(&mount.options)? {
+            None => mount.on(target).await,
+            Some(users) => mount.mapped_on(&target, users, bundle, zygote).await,
+        };
+        mounted.with_context(|| format!("mounting the root filesystem on {on}"))?;
     }
-    let rootfs = bundle.rootfs();
-    // It may change the working directory, to fit many layers into the kernel's page of options.
-    own_thread::run(move || mounts.iter().try_for_each(|mount| mount.apply(&rootfs))).await
+    Ok(())
 }
 
 impl Mount {
-    fn apply(&self, rootfs: &std::path::Path) -> Result<()> {
-        // containerd's own options, for a pod with users of its own (Kubernetes' `hostUsers: false`).
-        if let Some(map) = self.options.iter().find(|option| option.starts_with("uidmap=")) {
-            bail!("the root filesystem is to be mounted with mapped users ({map}), which is not supported");
-        }
-        let target: PathBuf = rootfs.join(self.target.trim_start_matches('/'));
+    fn make_target(&self, rootfs: &Path) -> Result<PathBuf> {
+        let target = rootfs.join(self.target.trim_start_matches('/'));
         std::fs::create_dir_all(&target).with_context(|| format!("making {}", target.display()))?;
+        Ok(target)
+    }
+
+    async fn on(self, target: PathBuf) -> Result<()> {
+        // It may change the working directory, to fit many layers into the kernel's page of options.
+        own_thread::run(move || self.apply(&target)).await
+    }
+
+    /// With the users of what it is made of mapped, as containerd asks for it where a pod has users of its own.
+    async fn mapped_on(self, target: &Path, users: Users, bundle: &Bundle, zygote: &Zygote) -> Result<()> {
+        let sources = mapped::sources(&self)?;
+        let trees = mapped::trees(zygote, sources, users).await?;
+        let scratch = bundle.state_root();
+        let tree: OwnedFd = own_thread::run(move || mapped::make(self, &trees, &scratch)).await?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(&tree, "", CWD, target, flags).context("putting it in place")
+    }
+
+    fn apply(&self, target: &Path) -> Result<()> {
         let (kind, source) = (Some(self.kind.as_str()), Some(self.source.as_str()));
-        containerd_shim::mount::mount_rootfs(kind, source, &self.options, &target)
-            .with_context(|| format!("mounting the root filesystem on {}", target.display()))
+        Ok(containerd_shim::mount::mount_rootfs(kind, source, &self.options, target)?)
     }
 }

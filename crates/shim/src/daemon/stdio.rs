@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fcntl_setfl, fstat};
 
 use crate::failure::{self, OrFail};
 
@@ -31,6 +31,21 @@ pub(super) struct Opened {
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
+}
+
+impl Opened {
+    /// Makes the FIFOs and pipes among them another user's and group's, so that a program can open them again by their
+    /// names in `/dev` and `/proc`.
+    pub(super) fn give_to(&self, (uid, gid): (u32, u32)) -> Result<()> {
+        for stream in [&self.stdin, &self.stdout, &self.stderr] {
+            let kind = FileType::from_raw_mode(fstat(stream)?.st_mode);
+            if kind == FileType::Fifo {
+                fchown(stream, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+                    .with_context(|| format!("giving the streams to user {uid}"))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The ends that the daemon keeps for as long as the container lives.

@@ -35,8 +35,20 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
+    /// As [`Self::open`], for a process whose root may be somebody else on the host, who owns the streams then.
+    pub(super) async fn open_for(
+        owner: Option<(u32, u32)>,
+        streams: &Streams,
+        dir: &Path,
+        whose: Whose<'_>,
+    ) -> failure::Result<Self> {
+        let wiring = Self::open(streams, dir, whose).await?;
+        owner.map_or(Ok(()), |owner| wiring.opened.give_to(owner))?;
+        Ok(wiring)
+    }
+
     /// Opens the streams, or starts their logger, and with a terminal opens a socket for it below `dir`.
-    pub(super) async fn open(streams: &Streams, dir: &Path, whose: Whose<'_>) -> failure::Result<Self> {
+    async fn open(streams: &Streams, dir: &Path, whose: Whose<'_>) -> failure::Result<Self> {
         let logger = match logger::named_in(&streams.stdout) {
             Some(uri) => Some(Logger::start(uri, whose).await?),
             None => None,

@@ -4,15 +4,15 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
-use oci_spec::runtime::{Mount, Spec};
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use oci_spec::runtime::{LinuxIdMapping, Mount, Spec};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, openat2};
 use rustix::io::Errno;
 
 use crate::bundle::Config;
 use crate::failure::Failure;
 
 /// Makes the container's working directory where it is missing: in the root filesystem, or in a directory of the host
-/// that is mounted there. Below another mount it cannot be made from outside.
+/// that is mounted there. Below another mount it cannot be made from outside. It belongs to the container's root.
 ///
 /// # Errors
 /// When it cannot be made, or something else has its name.
@@ -22,7 +22,25 @@ pub(super) fn make(config: &Config) -> Result<()> {
     let Some((place, rest)) = place(config, process.cwd()) else { return Ok(()) };
     let root = rustix::fs::open(&place, DIRECTORY, Mode::empty());
     let root = root.with_context(|| format!("opening the root filesystem {}", place.display()))?;
-    make_below(&root, &rest).with_context(named)
+    make_below(&root, &rest, owner(config, process.cwd())).with_context(named)
+}
+
+/// Root of the container, if that is another user of the host's than root.
+fn owner(config: &Config, cwd: &Path) -> Option<(Uid, Gid)> {
+    let is_mapped = |mount: &Mount| {
+        let options = mount.options().iter().flatten();
+        mount.uid_mappings().is_some()
+            || options.into_iter().any(|option| option == "idmap" || option == "ridmap")
+    };
+    if mount_of(&config.spec, cwd).is_some_and(|(mount, _)| is_mapped(mount)) {
+        return None;
+    }
+    let linux = config.spec.linux().as_ref()?;
+    let root = |mappings: &Option<Vec<LinuxIdMapping>>| {
+        mappings.iter().flatten().find(|mapping| mapping.container_id() == 0).map(LinuxIdMapping::host_id)
+    };
+    let (uid, gid) = (root(linux.uid_mappings())?, root(linux.gid_mappings())?);
+    Some((Uid::from_raw(uid), Gid::from_raw(gid)))
 }
 
 /// Whether a further process of a running container would find its working directory.
@@ -62,7 +80,7 @@ fn mount_of<'a>(spec: &'a Spec, path: &Path) -> Option<(&'a Mount, PathBuf)> {
     spec.mounts().iter().flatten().filter_map(below).next_back()
 }
 
-fn make_below(root: &OwnedFd, path: &Path) -> Result<(), Errno> {
+fn make_below(root: &OwnedFd, path: &Path, owner: Option<(Uid, Gid)>) -> Result<(), Errno> {
     let mut made = PathBuf::from(".");
     let mut parent = open(root, &made)?;
     for component in path.components() {
@@ -71,6 +89,9 @@ fn make_below(root: &OwnedFd, path: &Path) -> Result<(), Errno> {
         parent = match open(root, &made) {
             Err(Errno::NOENT) => {
                 mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+                if let Some((uid, gid)) = owner {
+                    chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+                }
                 open(root, &made)?
             }
             opened => opened?,

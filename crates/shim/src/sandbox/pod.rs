@@ -57,7 +57,10 @@ impl Pod {
         if let Some(users) = namespaces.users.filter(|users| users.mode == POD) {
             let map = |id: &IdMapping| format!("{}:{}:{}", id.container_id, id.host_id, id.length);
             let map = users.uids.iter().map(map).collect::<Vec<_>>().join(",");
-            bail!("the pod is to have mapped users (uidmap={map}), which is not supported");
+            // containerd takes such a pod's network from the sandbox's process, and that is the daemon, in the node's.
+            bail!(
+                "a pod with user namespaces (uidmap={map}) takes a pause container: use a runtime handler without `sandboxer`"
+            );
         }
         let mut sysctls: BTreeMap<_, _> = linux.sysctls.into_iter().collect();
         if network.is_some() {
@@ -248,7 +251,7 @@ mod tests {
         let uids = vec![IdMapping { host_id: 100_000, container_id: 0, length: 65_536 }];
         let users = Some(UserNamespace { mode: POD, uids });
         let refused = of(NamespaceOption { pid: 1, ipc: 0, users });
-        assert!(refused.contains("mapped users (uidmap=0:100000:65536)"), "{refused}");
+        assert!(refused.contains("user namespaces (uidmap=0:100000:65536)"), "{refused}");
         let any = Any { type_url: "io.example.Pod".into(), ..Default::default() };
         assert!(Pod::from_options(Some(&any), "").unwrap_err().to_string().contains("io.example.Pod"));
     }
