@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::parts::chosen_containerd;
-use crate::{Cell, part, repository};
+use crate::{Cell, part, product, repository};
 
 /// Plugins that no story uses and that look outside of the cell's directory or take time.
 const UNUSED: &str = r#"
@@ -54,7 +54,9 @@ fn cri_settings() -> (&'static str, String) {
 pub(super) fn cri() -> String {
     let snippets: &[_] = match is_1_7() {
         true => &["deploy/containerd-1.7.toml"],
-        false => &["deploy/containerd.toml", "deploy/containerd-sandbox.toml"],
+        false => {
+            &["deploy/containerd.toml", "deploy/containerd-sandbox.toml", "deploy/containerd-users.toml"]
+        }
     };
     let (settings, unused) = cri_settings();
     let snippet = |path: &&str| fs::read_to_string(repository().join(path)).unwrap();
@@ -63,6 +65,10 @@ pub(super) fn cri() -> String {
         handlers.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
     format!("{}\n{settings}\n{handlers}\n", base(&unused))
         .replace("@cni@", &part("cni/bin").display().to_string())
+        .replace(
+            "/usr/local/bin/containerd-shim-wasmedge-v1",
+            &product("bin/containerd-shim-wasmedge-v1").display().to_string(),
+        )
 }
 
 fn is_1_7() -> bool {
