@@ -89,14 +89,25 @@ spec:
 
 #[test]
 fn a_pod_without_the_hosts_users_is_as_any_other() {
-    let namespace = Cluster::shared().namespace("users");
-    namespace.apply(
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("users");
+    let class = namespace.name();
+    // The handler of which containerd 2.1 tells the kubelet that it knows user namespaces.
+    cluster.apply(&format!(
         r#"
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {{name: {class}}}
+handler: wasmedge-users
+scheduling: {{nodeSelector: {{pool: wasm}}}}
+"#
+    ));
+    let pod = r#"
 apiVersion: v1
 kind: Pod
 metadata: {name: app}
 spec:
-  runtimeClassName: wasmedge
+  runtimeClassName: @class@
   hostUsers: false
   terminationGracePeriodSeconds: 1
   containers:
@@ -105,12 +116,13 @@ spec:
     args: [sleep]
     volumeMounts: [{name: scratch, mountPath: /scratch}]
   volumes: [{name: scratch, emptyDir: {}}]
-"#,
-    );
+"#;
+    namespace.apply(&pod.replace("@class@", class));
     namespace.wait("pod/app", "condition=Ready");
     let exec = |words: &[&str]| namespace.exec("app", &[&["/app.wasm"], words].concat()).success().stdout;
     exec(&["write", "/scratch/note", "mine"]);
     assert_eq!(exec(&["cat", "/scratch/note"]), "mine");
     let map = exec(&["cat", "/proc/self/uid_map"]);
     assert_ne!(map.split_whitespace().nth(1), Some("0"), "{map}");
+    cluster.kubectl(&["delete", "runtimeclass", class]).success();
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::NodeSpec;
 use crate::cluster::network;
-use crate::{Cell, part, repository};
+use crate::{Cell, part, product, repository};
 
 /// containerd's own, without a runtime but runc.
 const CONTAINERD: &str = r#"version = 3
@@ -69,14 +69,19 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 iptables: {minSyncPeriod: 0s}
 "#;
 
-/// The runtime handler that users are told to write; with `WITH_SANDBOXER=shim` the one without pause containers.
+/// The runtime handlers that users are told to write; with `WITH_SANDBOXER=shim` the one without pause containers.
 pub(super) fn handler() -> String {
     let deployed = |file: &str| fs::read_to_string(repository().join("deploy").join(file)).unwrap();
     match std::env::var("WITH_SANDBOXER").as_deref() {
         Ok("shim") => {
             deployed("containerd-sandbox.toml").replace("runtimes.wasmedge-sandbox]", "runtimes.wasmedge]")
         }
-        _ => deployed("containerd.toml"),
+        _ => {
+            let users = deployed("containerd-users.toml").replace("version = 3\n", "");
+            let program = product("bin/containerd-shim-wasmedge-v1").display().to_string();
+            deployed("containerd.toml")
+                + &users.replace("/usr/local/bin/containerd-shim-wasmedge-v1", &program)
+        }
     }
 }
 
