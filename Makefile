@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 BUILD_PARTS := clang libcgroups libcontainer libseccomp protoc
 TEST_PARTS := containerd runc docker compose cni iptables busybox hosttools
-K8S_PARTS := kubernetes etcd coredns helm kubectl openssl
+K8S_PARTS := kubernetes etcd coredns helm kubectl openssl crane
 MATRIX_PARTS := containerd-1.7 containerd-2.3 containerd-2.4 docker-26 docker-29
 IN_NODE := TEST_PARTS="$(TEST_PARTS)" CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/test/node/run
 # What is the same on any host, and so is left out of the slow one: modules, images, their network, 1,000 execs.
@@ -11,6 +11,8 @@ NOT_IN_NODE := ahead_of_time:: bad_input:: dist:: engine_cli:: exit_codes:: imag
     docker::an_image docker::an_artifact docker::dockers_own exec::a_thousand
 NODE_TESTS ?= $(addprefix --skip=,$(NOT_IN_NODE))
 K8S_TESTS ?= --test-threads=4
+PODS ?= 100
+ROUNDS ?= 3
 
 ifdef WASMEDGE_DIR
 export WASMEDGE_DIR
@@ -27,12 +29,12 @@ else
 BUILD_PARTS += wasmedge
 endif
 
-.PHONY: help parts test-parts build hello test test-matrix test-node test-k8s bench peer check install uninstall dist image manifest clean
+.PHONY: help parts test-parts build hello test test-matrix test-node test-k8s bench bench-k8s peer check install uninstall dist image manifest clean
 .NOTPARALLEL:
 
 help: ## say what the verbs are
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo "variables: ROWS (of bench: hello,exec,…), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
+	@echo "variables: ROWS (of bench: hello,exec,…), PODS and ROUNDS (of bench-k8s: $(PODS), $(ROUNDS)), PREFIX ($(PREFIX)), DESTDIR, WASMEDGE_DIR (an installed WasmEdge to build against)"
 
 parts: build/.rust ## fetch what the build needs into build/parts
 	@parts/fetch $(BUILD_PARTS)
@@ -64,6 +66,10 @@ test-k8s: image test-parts ## run the stories of Kubernetes on a cluster of this
 
 bench: build test-parts peer ## measure speed and memory beside runc and a runwasi shim, for the README (as root)
 	ROWS="$(ROWS)" cargo bench -p wasmedge-shim-tests --bench figures
+
+bench-k8s: build test-parts ## measure PODS pods on a cluster's node, ROUNDS times, beside runc (as root)
+	@parts/fetch $(K8S_PARTS)
+	ROWS=many PODS="$(PODS)" ROUNDS="$(ROUNDS)" cargo bench -p wasmedge-shim-tests --bench figures
 
 peer: parts ## build the shim of runwasi that the benchmarks compare with, into build/peer
 	cd crates/runwasi && cargo build --release --locked

@@ -6,6 +6,7 @@
 //! nothing else, the rest is the machine's; only cgroups are the machine's entirely, so everything in a cell uses
 //! cgroups below its name.
 
+mod account;
 mod leftovers;
 
 use std::fs;
@@ -73,6 +74,7 @@ pub struct Cell {
 struct Home {
     processes: Vec<i32>,
     mounts: Vec<String>,
+    cgroups: Vec<PathBuf>,
 }
 
 impl Cell {
@@ -156,8 +158,9 @@ impl Cell {
 
     /// Declares what runs and is mounted now to be the cell's own.
     pub(crate) fn settle(&self) {
-        let home = Home { processes: self.process_ids(), mounts: self.mounts() };
-        *self.home.lock().unwrap() = home;
+        let mut home = self.home.lock().unwrap();
+        home.processes = self.process_ids();
+        home.mounts = self.mounts();
     }
 }
 

@@ -1,8 +1,8 @@
 //! A Kubernetes cluster on this machine: a control plane and nodes, each in a [`Cell`](crate::Cell) of its own, joined by a
 //! bridge in the control plane's cell.
 //!
-//! One cluster serves all stories of a run ([`Cluster::shared`]); each has a [`Namespace`] of its own in it. Nothing
-//! pulls from a registry: images are imported on every node.
+//! One cluster serves all stories of a run ([`Cluster::shared`]); each has a [`Namespace`] of its own in it. Images are
+//! imported on every node; only stories of pulling push theirs to a registry in the control plane's cell.
 //!
 //! ```text
 //! cell "control"                    cell "wasm" (label pool=wasm)      cell "plain" (label pool=plain)
@@ -19,6 +19,8 @@ mod janitor;
 mod namespace;
 mod network;
 mod node;
+mod pod_manifest;
+mod registry;
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,10 +29,12 @@ use std::thread;
 
 pub use control_plane::ControlPlane;
 pub use namespace::{Namespace, Running};
-pub use node::{Node, NodeSpec};
+pub use node::{Node, NodeSpec, has_pause_containers};
+pub use pod_manifest::PodManifest;
 
 use crate::{DEADLINE, Finished, Image, eventually, guests, part};
 use janitor::Janitor;
+use registry::Registry;
 
 /// The cluster's DNS, as everything in it is deployed.
 const COREDNS: &str = include_str!("cluster/coredns.yaml");
@@ -53,6 +57,7 @@ pub struct Cluster {
     namespaces: AtomicU32,
     files: AtomicU32,
     quiet: RwLock<()>,
+    registry: Registry,
     _janitor: Janitor,
 }
 
@@ -92,6 +97,7 @@ impl Cluster {
             namespaces: AtomicU32::new(0),
             files: AtomicU32::new(0),
             quiet: RwLock::new(()),
+            registry: Registry::default(),
             _janitor: janitor,
         };
         thread::scope(|scope| {
@@ -145,6 +151,12 @@ impl Cluster {
         let archive = image.pack(self.control.cell().directory());
         self.import_archive(&archive);
         fs::remove_file(archive).unwrap();
+    }
+
+    /// Packs an image and pushes it to the cluster's registry, so that nodes pull it: its name there.
+    #[track_caller]
+    pub fn push(&self, image: &Image) -> String {
+        self.registry.push(&self.control, image)
     }
 
     /// Imports an archive on every node.

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub use configuration::CriAlone;
 pub use ctr::{Attached, CtrRun};
 
+use crate::cell::only_child;
 use crate::{Captured, Cell, DEADLINE, Finished, Image, finish};
 
 /// The runtime that the stories are about.
@@ -69,6 +70,11 @@ impl Containerd {
         let (process, log) = Self::spawn(&self.cell, CONFIGURATION);
         self.cell.adopt(pid());
         (self.process, self.log) = (process, log);
+    }
+
+    /// Opens an account for it in its cell, `containerd`: what it starts from now on, shims and all, is counted there.
+    pub fn open_account(&self) {
+        self.cell.open_account("containerd", only_child(self.process.id()));
     }
 
     /// The cell it lives in.

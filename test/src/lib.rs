@@ -22,10 +22,13 @@ mod limit;
 mod mock;
 mod parts;
 mod patience;
+mod usage;
 
 pub use captured::Captured;
 pub use cell::Cell;
-pub use cluster::{Cluster, ControlPlane, Namespace, Node, NodeSpec, Running};
+pub use cluster::{
+    Cluster, ControlPlane, Namespace, Node, NodeSpec, PodManifest, Running, has_pause_containers,
+};
 pub use containerd::{Attached, Containerd, CriAlone, CtrRun};
 pub use containerd_shim_protos::bootstrap_api::{BootstrapParams, BootstrapResult};
 pub use containerd_shim_protos::{api, cgroups, cgroups_v2, protobuf, ttrpc};
@@ -37,4 +40,5 @@ pub use limit::{Limit, has_cgroup_version_2};
 pub use mock::{ApiVersion, Event, Exec, ExecBuilder, MockContainerd, Refusal, Task, TaskBuilder};
 pub use parts::{docker_version, part, product, repository};
 pub use patience::{DEADLINE, eventually, here};
+pub use usage::Usage;
 pub use wasmedge_test_guests as guests;

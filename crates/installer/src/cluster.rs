@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -12,6 +12,7 @@ use ureq::http::Request;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::containerd::Verified;
+use crate::retry::until_it_succeeds;
 
 /// The label that a RuntimeClass selects nodes by.
 pub(crate) const READY: &str = "containerd-shim-wasmedge/ready";
@@ -150,13 +151,7 @@ impl Home {
     fn set_label(&self, value: &Value) -> Result<()> {
         let patch = json!({ "metadata": { "labels": { READY: value } } });
         let path = format!("/api/v1/nodes/{}", self.node);
-        let deadline = Instant::now() + PATIENCE * 2;
-        loop {
-            match self.cluster.call("PATCH", &path, Some(&patch)) {
-                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_secs(1)),
-                done => return done.map(drop),
-            }
-        }
+        until_it_succeeds(PATIENCE * 2, || self.cluster.call("PATCH", &path, Some(&patch)).map(drop))
     }
 
     /// Sends an event of the installer's pod.

@@ -5,9 +5,9 @@ mod probe;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use containerd_client::services::v1::version_client::VersionClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{StatusRequest, StatusResponse};
@@ -15,12 +15,11 @@ use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
 use crate::registration::ConfigVersion;
+use crate::retry::until_it_succeeds;
 pub(crate) use probe::Verified;
 
 /// How long it may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a containerd that is coming back is asked.
-const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A containerd, which need not run.
 #[derive(Debug)]
@@ -82,19 +81,10 @@ impl Containerd {
 
     /// Waits until it answers and its CRI is there, for that long at most.
     pub(crate) fn wait_until_back(&self, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
-        loop {
-            let Err(error) = self.handlers() else { return Ok(()) };
-            ensure!(
-                Instant::now() < deadline,
-                error.context(format!(
-                    "containerd does not answer, {} s after its restart",
-                    patience.as_secs()
-                ))
-            );
-            // Nobody tells when a daemon begins to listen on a socket that is not there yet.
-            std::thread::sleep(INTERVAL);
-        }
+        let answered = until_it_succeeds(patience, || self.handlers().map(drop));
+        answered.with_context(|| {
+            format!("containerd does not answer, {} s after its restart", patience.as_secs())
+        })
     }
 
     fn ask<A>(&self, question: impl AsyncFnOnce(Channel) -> Result<A>) -> Result<A> {

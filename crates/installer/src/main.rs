@@ -20,6 +20,7 @@ mod registration;
 mod report;
 mod restart;
 mod retire;
+mod retry;
 mod settings;
 mod undo;
 mod uninstall;

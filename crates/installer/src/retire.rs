@@ -2,7 +2,7 @@
 //!
 //! The DaemonSet is deleted and its pods are waited for; each of them finds its DaemonSet going and uninstalls.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, READY};
 use crate::report;
-
-const INTERVAL: Duration = Duration::from_millis(500);
+use crate::retry::until_it_succeeds;
 
 /// See [the module](self).
 #[derive(Debug, Args)]
@@ -56,12 +55,12 @@ impl Retire {
         );
         let path = format!("/apis/apps/v1/namespaces/{}/daemonsets/{}", self.namespace, self.daemon_set);
         cluster.delete(&path)?;
-        let deadline = Instant::now() + Duration::from_secs(self.wait);
-        while cluster.get(&path)?.is_some() {
-            ensure!(Instant::now() < deadline, "the pods of {} have not ended within {} s", path, self.wait);
-            // A watch would need to survive that the API server goes away; this is asked a few times at most.
-            std::thread::sleep(INTERVAL);
-        }
+        // A watch would need to survive that the API server goes away; this is asked a few times at most.
+        until_it_succeeds(Duration::from_secs(self.wait), || {
+            let is_gone = cluster.get(&path)?.is_none();
+            ensure!(is_gone, "the pods of {path} have not ended within {} s", self.wait);
+            Ok(())
+        })?;
         let nodes = cluster.get("/api/v1/nodes")?.context("the cluster lists no nodes")?;
         let left = labelled(&nodes);
         ensure!(

@@ -9,7 +9,7 @@
 //! | remove the runtime, its cache, the directories that were made, the label | |
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -18,10 +18,9 @@ use crate::cluster::Home;
 use crate::payload::Versions;
 use crate::record::Record;
 use crate::report;
+use crate::retry::until_it_succeeds;
 use crate::settings::{Node, Settings};
 use crate::undo::Undo;
-
-const INTERVAL: Duration = Duration::from_millis(200);
 
 /// See [the module](self).
 #[derive(Debug, Clone, Args)]
@@ -73,21 +72,16 @@ impl Uninstall {
 
 /// Waits until no process runs from the installer's directory. Fails after that time, with those that do.
 pub(crate) fn wait_until_unused(versions: &Versions<'_>, patience: Duration) -> Result<()> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let running = versions.processes();
-        if running.is_empty() {
-            return Ok(());
-        }
-        let pids: Vec<_> = running.iter().map(|process| process.pid.to_string()).collect();
+    // The processes are no children of this one, and there may be many.
+    until_it_succeeds(patience, || {
+        let pids: Vec<_> = versions.processes().iter().map(|process| process.pid.to_string()).collect();
         ensure!(
-            Instant::now() < deadline,
+            pids.is_empty(),
             "Wasm containers still run here (processes {}): delete their pods first",
             pids.join(", ")
         );
-        // The processes are no children of this one, and there may be many.
-        std::thread::sleep(INTERVAL);
-    }
+        Ok(())
+    })
 }
 
 fn put_back<'a>(

@@ -2,6 +2,7 @@
 //!
 //! One thread with many connections, so that it takes little of what the server needs. It prints its figures as JSON.
 
+mod ask;
 mod echo;
 mod http;
 
@@ -12,7 +13,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 /// What makes this program a load.
 pub(crate) const VERB: &str = "load";
 
-/// `http ADDRESS CONNECTIONS SECONDS`, `tcp|udp ADDRESS BYTES SECONDS`, `ask`, `resident PROGRAM WORD…`.
+/// `http ADDRESS CONNECTIONS SECONDS`, `tcp|udp ADDRESS BYTES SECONDS`, `ask ADDRESS…`, `resident PROGRAM WORD…`.
 pub(crate) fn run(words: &[String]) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
@@ -25,7 +26,7 @@ pub(crate) fn run(words: &[String]) {
         ["udp", address, bytes, seconds] => {
             echo::udp(address, bytes.parse().unwrap(), seconds.parse().unwrap());
         }
-        ["ask"] => crate::thousand::ask(),
+        ["ask", ref addresses @ ..] => addresses.iter().for_each(|address| ask::once(address)),
         ["resident", program, ref words @ ..] => resident(program, words),
         _ => panic!("no load {words:?}"),
     }

@@ -4,7 +4,7 @@
 //! The machine's speed changes from minute to minute, so runs are interleaved and the ratios are what counts. A row of
 //! which a run fails, or prints something else than the other contenders' runs, has no figures, and fails the benchmark.
 //!
-//! `ROWS=hello,exec` chooses rows. The table is printed; `build/figures/` gets the same as JSON and as a chart.
+//! `ROWS=hello,exec` chooses rows; some are only taken when they are asked for, by `make bench-k8s`. The table is printed; `build/figures/` gets the same as JSON and as a chart.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -18,6 +18,7 @@ mod exec;
 mod files;
 mod hello;
 mod load;
+mod many;
 mod memory;
 mod network;
 mod pods;
@@ -42,7 +43,7 @@ use row::Row;
 type Measure = fn(&[Bed]) -> Vec<Row>;
 
 /// What is measured, by the name that `ROWS` knows it by; in order of value.
-const ROWS: [(&str, Measure); 14] = [
+const ROWS: [(&str, Measure); 15] = [
     ("hello", hello::by_ctr),
     ("calls", calls::create_and_start),
     ("docker", hello::by_docker),
@@ -57,10 +58,13 @@ const ROWS: [(&str, Measure); 14] = [
     ("starts", starts::rows),
     ("thousand", thousand::rows),
     ("sizes", sizes::rows),
+    ("many", many::rows),
 ];
 
 /// Those that bring a containerd of their own.
-const WITHOUT_BEDS: [&str; 1] = ["pods"];
+const WITHOUT_BEDS: [&str; 2] = ["pods", "many"];
+/// Those that take long, and parts that nothing else here needs.
+const ON_REQUEST: [&str; 1] = ["many"];
 
 fn main() {
     // cargo adds `--bench`; what comes first is a word of ours only where this program has started itself.
@@ -82,7 +86,7 @@ fn main() {
     let mut report = Report::new(wanted.is_empty());
     let beds: Vec<Bed> = if takes_beds { Contender::ALL.map(Bed::start).into() } else { Vec::new() };
     for (name, measure) in ROWS {
-        if wanted.is_empty() || wanted.contains(&name) {
+        if wanted.contains(&name) || wanted.is_empty() && !ON_REQUEST.contains(&name) {
             eprintln!("figures: {name}…");
             match catch_unwind(AssertUnwindSafe(|| measure(&beds))) {
                 Ok(rows) => rows.into_iter().for_each(|row| report.add(row)),

@@ -7,12 +7,12 @@ use wasmedge_shim_tests::{Containerd, Cri, Image, guests};
 
 use crate::bed::Bed;
 use crate::contender::Contender;
-use crate::memory::{available_kib, taken_since};
-use crate::row::{Figure, Row};
+use crate::row::{Figure, Row, in_turns};
 
 const ROUNDS: usize = 15;
-/// Of how many pods the memory is taken.
-const MANY: usize = 30;
+/// Between how many pods the memory is taken, so that what comes with the first ones does not count.
+const COUNTS: [usize; 2] = [10, 40];
+const MEMORY_ROUNDS: usize = 5;
 
 /// Who runs pods how: the contender, the runtime handler, and what that means.
 const WAYS: [(Contender, &str, &str); 3] = [
@@ -23,21 +23,18 @@ const WAYS: [(Contender, &str, &str); 3] = [
 
 pub(crate) fn rows(_: &[Bed]) -> Vec<Row> {
     let containerd = Containerd::with_cri();
+    containerd.open_account();
     containerd.import_for_cri(&Image::of_files("pause", "/pause").add(&guests::PAUSE.path(), "/pause"));
     let cri = Cri::of(&containerd);
     // What is done once (the bridge, the daemon, the engine) has been done, and stays for as long as these do.
     let _first = WAYS.map(|(_, handler, _)| cri.run_pod(handler));
-    let mut times = WAYS.map(|_| Vec::new());
-    for _ in 0..ROUNDS {
-        for ((_, handler, _), times) in WAYS.iter().zip(&mut times) {
-            times.push(time_of_one(&cri, handler));
-        }
-    }
+    let times = in_turns(&WAYS, ROUNDS, |(_, handler, _)| time_of_one(&cri, handler));
+    let memory = in_turns(&WAYS, MEMORY_ROUNDS, |(_, handler, _)| memory_of_one(&cri, &containerd, handler));
     let mut rows: Vec<Row> = Vec::new();
-    for ((contender, handler, how), times) in WAYS.iter().zip(&times) {
+    for (((contender, _, how), times), memory) in WAYS.iter().zip(&times).zip(memory) {
         let figures = [
             (format!("a pod {how}: ready after"), "ms", Figure::of_times(times)),
-            (format!("a pod {how}: memory, of {MANY}"), "MiB", Figure::once(memory(&cri, handler))),
+            (format!("a pod {how}: memory"), "MiB", Figure::of(memory)),
         ];
         for (what, unit, figure) in figures {
             match rows.iter_mut().find(|row| row.what == what) {
@@ -56,9 +53,13 @@ fn time_of_one(cri: &Cri<'_>, handler: &str) -> Duration {
     begun.elapsed()
 }
 
-/// MemAvailable, so the kernel's and containerd's share is in it.
-fn memory(cri: &Cri<'_>, handler: &str) -> f64 {
-    let before = available_kib();
-    let _pods: Vec<_> = (0..MANY).map(|_| cri.run_pod(handler)).collect();
-    taken_since(before) / MANY as f64
+/// By the cgroups of pods and containerd with all that it has started, so that nobody else on the machine is in it, and
+/// the kernel's part is.
+fn memory_of_one(cri: &Cri<'_>, containerd: &Containerd, handler: &str) -> f64 {
+    let mut pods = Vec::new();
+    let [few, many] = COUNTS.map(|count| {
+        pods.resize_with(count, || cri.run_pod(handler));
+        containerd.cell().usage().memory as f64 / f64::from(1 << 20)
+    });
+    (many - few) / (COUNTS[1] - COUNTS[0]) as f64
 }

@@ -51,8 +51,8 @@ impl Cell {
         let mounts =
             self.mounts().into_iter().filter(|mount| mount != DOCKERS_OWN && !home.mounts.contains(mount));
         let directories = STATE.iter().map(|path| self.outside(path)).chain(also.iter().cloned());
-        let cgroups =
-            self.cgroups().into_iter().flat_map(|parent| entries(&parent)).filter(|path| path.is_dir());
+        let cgroups = self.cgroups().into_iter().flat_map(|parent| entries(&parent));
+        let cgroups = cgroups.filter(|path| path.is_dir() && !home.cgroups.contains(path));
         processes
             .map(|pid| format!("process {pid}: {}", self.describe(pid)))
             .chain(mounts.map(|mount| format!("mount {mount}")))

@@ -134,13 +134,24 @@ impl ControlPlane {
                 &accounts,
                 "--use-service-account-credentials=true",
                 "--leader-elect=false",
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
             ],
         );
     }
 
     fn start_scheduler(&mut self) {
         let kubeconfig = self.credentials.kubeconfig(ADDRESS, "system:kube-scheduler");
-        self.start("kubernetes/bin/kube-scheduler", &["--kubeconfig", &kubeconfig, "--leader-elect=false"]);
+        self.start(
+            "kubernetes/bin/kube-scheduler",
+            &[
+                "--kubeconfig",
+                &kubeconfig,
+                "--leader-elect=false",
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
+            ],
+        );
     }
 
     fn start(&mut self, program: &str, args: &[&str]) {

@@ -1,4 +1,5 @@
-//! A daemon of the cluster: one process in a cell, with its log in a file of the cell's directory.
+//! A daemon of the cluster: one process in a cell, with an account by its name and its log in a file of the cell's
+//! directory.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -17,6 +18,7 @@ pub(super) struct Daemon {
     program: PathBuf,
     args: Vec<String>,
     path: Option<String>,
+    name: String,
     log: PathBuf,
     child: Mutex<Child>,
 }
@@ -33,7 +35,9 @@ impl Daemon {
         let args: Vec<_> = args.iter().map(|&word| word.to_owned()).collect();
         let log = cell.directory().join(format!("{name}.log"));
         let child = Mutex::new(spawn(cell, program, &args, path.as_deref(), &log));
-        Self { program: program.to_path_buf(), args, path, log, child }
+        let daemon = Self { program: program.to_path_buf(), args, path, name, log, child };
+        daemon.open_account(cell);
+        daemon
     }
 
     /// Kills it, and starts it again after `between`.
@@ -44,6 +48,12 @@ impl Daemon {
         child.wait().unwrap();
         between();
         *child = spawn(cell, &self.program, &self.args, self.path.as_deref(), &self.log);
+        drop(child);
+        self.open_account(cell);
+    }
+
+    fn open_account(&self, cell: &Cell) {
+        cell.open_account(&self.name, only_child(self.child.lock().unwrap().id()));
     }
 
     /// The end of its log.

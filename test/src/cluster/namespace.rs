@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub use running::Running;
 
-use super::Cluster;
+use super::{Cluster, PodManifest};
 use crate::{DEADLINE, Finished, eventually, here};
 
 /// A namespace, removed with all that is in it when it is dropped. That nothing stays behind in `Terminating` is part
@@ -78,6 +78,19 @@ impl Namespace {
     #[track_caller]
     pub fn try_apply(&self, manifests: &str) -> Finished {
         self.cluster.try_apply(&["-n", &self.name], manifests)
+    }
+
+    /// Creates a pod.
+    #[track_caller]
+    pub fn run(&self, pod: &PodManifest) {
+        self.apply(&pod.to_string());
+    }
+
+    /// Creates a pod named `app` and waits until `kubectl describe` shows the text: all that it then shows.
+    #[track_caller]
+    pub fn run_until_described(&self, pod: &PodManifest, text: &str) -> String {
+        self.run(pod);
+        self.describe_until("app", text)
     }
 
     /// Waits until a `kubectl wait --for` of that object is fulfilled: `condition=Ready`, `delete`, `jsonpath=…`.

@@ -8,6 +8,8 @@ mod configuration;
 use std::fs;
 use std::time::Duration;
 
+pub use configuration::has_pause_containers;
+
 use super::control_plane::{ADDRESS, ControlPlane};
 use super::daemon::Daemon;
 use super::{eventually_answers, network};
@@ -39,6 +41,7 @@ pub struct NodeSpec {
     runtime: bool,
     drop_ins: Vec<(String, String)>,
     max_pods: u32,
+    sync_frequency: &'static str,
 }
 
 impl NodeSpec {
@@ -50,6 +53,7 @@ impl NodeSpec {
             runtime: false,
             drop_ins: Vec::new(),
             max_pods: 110,
+            sync_frequency: "10s",
         }
     }
 
@@ -78,9 +82,10 @@ impl NodeSpec {
         self
     }
 
-    /// With room for so many pods.
+    /// With room for so many pods, of which the kubelet looks at each as often as by default, every minute. (For stories
+    /// it does so every ten seconds, so that they have to wait less for it.)
     pub fn max_pods(mut self, max_pods: u32) -> Self {
-        self.max_pods = max_pods;
+        (self.max_pods, self.sync_frequency) = (max_pods, "1m");
         self
     }
 }

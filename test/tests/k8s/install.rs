@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use wasmedge_shim_tests::{Cluster, DEADLINE, Finished, Namespace, finish, part, repository};
+use wasmedge_shim_tests::{Cluster, DEADLINE, Finished, Namespace, PodManifest, finish, part, repository};
 
 const NODE: &str = "plain";
 const POOL: &str = "containerd-shim-wasmedge/pool";
@@ -48,12 +48,8 @@ fn archive() -> PathBuf {
     archive.unwrap_or_else(|| panic!("no image in {}: run `make image` first", dist.display()))
 }
 
-fn pod(name: &str, image: &str, args: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  runtimeClassName: {CLASS}\n  \
-         restartPolicy: Never\n  terminationGracePeriodSeconds: 1\n  \
-         containers: [{{name: {name}, image: \"{image}\", args: [{args}]}}]\n"
-    )
+fn pod(name: &str, image: &str) -> PodManifest {
+    PodManifest::new(name, image).class(CLASS).once()
 }
 
 /// The files that the installer could have changed on the node.
@@ -76,7 +72,7 @@ fn prepare(cluster: &Cluster) {
 }
 
 fn runs_to_its_end(namespace: &Namespace, name: &str) {
-    namespace.apply(&pod(name, "hello:1", ""));
+    namespace.run(&pod(name, "hello:1"));
     namespace.wait(&format!("pod/{name}"), "jsonpath={.status.phase}=Succeeded");
     namespace.kubectl(&["logs", name]).success().printing("hello from wasm\n");
 }
@@ -101,7 +97,7 @@ fn helm_brings_the_runtime_to_a_pool_upgrades_it_under_pods_and_takes_it_away() 
         "{events}"
     );
     runs_to_its_end(&namespace, "first");
-    namespace.apply(&pod("sleeper", "probe:1", "sleep"));
+    namespace.run(&pod("sleeper", "probe:1").args(&["sleep"]));
     namespace.eventually_says(&["sleeper"], "sleeping");
 
     helm(cluster, &[&["upgrade", "wasmedge"], &with[..], &["--set", "options.Compile=off"]].concat())

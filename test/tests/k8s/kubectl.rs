@@ -3,28 +3,25 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use wasmedge_shim_tests::{Captured, Cluster, DEADLINE, Image, Namespace, eventually, guests, part};
+use wasmedge_shim_tests::{
+    Captured, Cluster, DEADLINE, Image, Namespace, PodManifest, eventually, guests, part,
+};
 
-/// A pod of that name with one container, `app`.
-fn pod(namespace: &Namespace, name: &str, image: &str, rest: &str) {
-    namespace.apply(&format!(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}}}
-spec:
-  runtimeClassName: wasmedge
-  terminationGracePeriodSeconds: 1
-  containers: [{{name: app, image: "{image}", {rest}}}]
-"#
-    ));
-    namespace.wait(&format!("pod/{name}"), "condition=Ready");
+/// Runs a pod until it is ready.
+fn ready(namespace: &Namespace, pod: &PodManifest) {
+    namespace.run(pod);
+    namespace.wait(&format!("pod/{}", pod.name()), "condition=Ready");
+}
+
+/// A pod of the image `probe:1`.
+fn probe(name: &str, args: &[&str]) -> PodManifest {
+    PodManifest::new(name, "probe:1").args(args)
 }
 
 #[test]
 fn logs_are_followed_and_those_of_the_previous_run_kept() {
     let namespace = Cluster::shared().namespace("logs");
-    pod(&namespace, "app", "probe:1", "args: [echo], stdin: true");
+    ready(&namespace, &probe("app", &["echo"]).container("stdin: true"));
     let logs = namespace.start(&["logs", "--follow", "app"]);
     let mut typed = namespace.start(&["attach", "--quiet", "--stdin", "app"]);
     typed.say("first line\n");
@@ -35,7 +32,7 @@ fn logs_are_followed_and_those_of_the_previous_run_kept() {
     assert!(timed.starts_with("20") && timed.ends_with("Z second line\n"), "{timed}");
     drop(typed);
 
-    pod(&namespace, "twice", "probe:1", "args: [udp-echo, '7777']");
+    ready(&namespace, &probe("twice", &["udp-echo", "7777"]));
     let pid = namespace.cluster().node("wasm").cell().processes_named("/app.wasm udp-echo 7777");
     namespace.cluster().node("wasm").cell().kill("KILL", &pid).success();
     namespace.eventually_has("pod/twice", "{.status.containerStatuses[0].restartCount}", "1");
@@ -47,7 +44,7 @@ fn logs_are_followed_and_those_of_the_previous_run_kept() {
 #[test]
 fn commands_are_executed_with_input_exit_code_and_terminal() {
     let namespace = Cluster::shared().namespace("exec");
-    pod(&namespace, "app", "probe:1", "args: [sleep]");
+    ready(&namespace, &probe("app", &["sleep"]));
     namespace.exec("app", &["/app.wasm", "say", "hello"]).success().printing("hello\n");
     let failed = namespace.exec("app", &["/app.wasm", "exit", "42"]).with_code(42);
     assert!(failed.stderr.contains("exit code 42"), "{failed}");
@@ -70,7 +67,7 @@ fn commands_are_executed_with_input_exit_code_and_terminal() {
 #[test]
 fn a_person_attaches_to_a_guest_on_a_terminal() {
     let namespace = Cluster::shared().namespace("attach");
-    pod(&namespace, "app", "probe:1", "args: [echo], stdin: true, tty: true");
+    ready(&namespace, &probe("app", &["echo"]).container("stdin: true").container("tty: true"));
     let keys = [("", "typed\n"), ("typed\r\ntyped\r\n", "\u{4}")];
     let seen = on_a_terminal(&namespace, &["attach", "-it", "app"], &keys);
     assert!(seen.contains("typed\r\ntyped\r\n"), "{seen:?}");
@@ -84,7 +81,7 @@ fn files_are_copied_into_and_out_of_a_pod_whose_image_has_tar() {
     let tar = part("busybox/bin/busybox");
     cluster.import(&Image::classic(guests::PROBE).named("probe-with-tar").add(&tar, "/bin/tar"));
     let namespace = cluster.namespace("copy");
-    pod(&namespace, "app", "probe-with-tar:1", "args: [sleep]");
+    ready(&namespace, &PodManifest::new("app", "probe-with-tar:1").args(&["sleep"]));
     let directory = cluster.control().cell().directory();
     let (here, back) = (directory.join("copied"), directory.join("copied-back"));
     std::fs::write(&here, "over and back").unwrap();
@@ -102,8 +99,8 @@ fn files_are_copied_into_and_out_of_a_pod_whose_image_has_tar() {
 fn the_kubelet_tells_a_pods_use_of_processor_and_memory() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("figures");
-    pod(&namespace, "busy", "probe:1", "args: [spin]");
-    pod(&namespace, "large", "probe:1", "args: [allocate, '40']");
+    ready(&namespace, &probe("busy", &["spin"]));
+    ready(&namespace, &probe("large", &["allocate", "40"]));
     let figures = |name: &str| {
         let summary = cluster.kubectl(&["get", "--raw", "/api/v1/nodes/wasm/proxy/stats/summary"]).success();
         let summary: serde_json::Value = serde_json::from_str(&summary.stdout).unwrap();
@@ -124,7 +121,8 @@ fn the_kubelet_tells_a_pods_use_of_processor_and_memory() {
     let metrics =
         cluster.kubectl(&["get", "--raw", "/api/v1/nodes/wasm/proxy/metrics/resource"]).success().stdout;
     for metric in ["container_cpu_usage_seconds_total", "container_memory_working_set_bytes"] {
-        let labels = format!("{metric}{{container=\"app\",namespace=\"{}\",pod=\"busy\"}}", namespace.name());
+        let labels =
+            format!("{metric}{{container=\"busy\",namespace=\"{}\",pod=\"busy\"}}", namespace.name());
         assert!(metrics.contains(&labels), "{labels}\n{metrics}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wasmedge_shim_tests::Cluster;
+use wasmedge_shim_tests::{Cluster, PodManifest};
 
 #[test]
 fn post_start_and_pre_stop_are_executed_in_the_container() {
@@ -37,44 +37,18 @@ spec:
 #[test]
 fn a_failing_post_start_hook_is_told_and_the_container_killed() {
     let namespace = Cluster::shared().namespace("hook-fails");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 1
-  containers:
-  - name: app
-    image: probe:1
-    args: [sleep]
-    lifecycle: {postStart: {exec: {command: [/app.wasm, exit, "9"]}}}
-"#,
-    );
-    namespace.describe_until("app", "FailedPostStartHook");
+    let hook = "lifecycle: {postStart: {exec: {command: [/app.wasm, exit, '9']}}}";
+    let pod = PodManifest::new("app", "probe:1").args(&["sleep"]).once().container(hook);
+    namespace.run_until_described(&pod, "FailedPostStartHook");
     namespace.wait("pod/app", "jsonpath={.status.phase}=Failed");
 }
 
 #[test]
 fn a_guest_gets_sigterm_and_one_that_stays_is_killed_after_its_grace_period() {
     let namespace = Cluster::shared().namespace("grace");
-    let pod = |name: &str, image: &str, args: &str| {
-        format!(
-            r#"
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}}}
-spec:
-  runtimeClassName: wasmedge
-  terminationGracePeriodSeconds: 6
-  containers: [{{name: app, image: "{image}", args: {args}}}]
-"#
-        )
-    };
-    namespace.apply(&pod("polite", "probe:1", "[sleep]"));
-    namespace.apply(&pod("stubborn", "busybox:1", r#"[-c, "trap : TERM; while :; do sleep 1; done"]"#));
+    namespace.run(&PodManifest::new("polite", "probe:1").grace(6).args(&["sleep"]));
+    let stays = "trap : TERM; while :; do sleep 1; done";
+    namespace.run(&PodManifest::new("stubborn", "busybox:1").grace(6).args(&["-c", stays]));
     namespace.wait("pod/polite", "condition=Ready");
     namespace.wait("pod/stubborn", "condition=Ready");
     let removal = |name: &str| {
@@ -121,16 +95,7 @@ spec:
 #[test]
 fn a_container_that_ends_is_started_again_with_a_pause_that_grows() {
     let namespace = Cluster::shared().namespace("crash");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  containers: [{name: app, image: probe:1, args: [exit, "3"]}]
-"#,
-    );
+    namespace.run(&PodManifest::new("app", "probe:1").args(&["exit", "3"]));
     namespace.eventually_has(
         "pod/app",
         "{.status.containerStatuses[0].state.waiting.reason}",

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use wasmedge_shim_tests::{Cluster, DEADLINE, finish, part};
+use wasmedge_shim_tests::{Cluster, DEADLINE, PodManifest, eventually, finish, part};
 
 const ECHO: &str = r#"
 apiVersion: apps/v1
@@ -120,8 +120,13 @@ fn a_service_is_reached_on_the_port_of_every_node() {
     let port = namespace.field("service/echo", "{.spec.ports[0].nodePort}");
     for node in ["wasm", "plain"] {
         let url = format!("http://{}:{port}/on-{node}", cluster.node(node).address());
-        wget(cluster.control().cell().command(part("busybox/bin/busybox")), &url)
-            .printing(&format!("hello from wasm, you asked for /on-{node}\n"));
+        // No event tells when a node's kube-proxy knows a port.
+        let answer = eventually("an answer on the node's port", DEADLINE, || {
+            let mut wget = cluster.control().cell().command(part("busybox/bin/busybox"));
+            let asked = finish(wget.args(["wget", "-q", "-O", "-", &url]), DEADLINE);
+            asked.status.success().then_some(asked)
+        });
+        answer.printing(&format!("hello from wasm, you asked for /on-{node}\n"));
     }
 }
 
@@ -146,21 +151,10 @@ fn a_port_is_forwarded_to_a_pod() {
 fn a_host_port_leads_to_the_guest() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("host-port");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  terminationGracePeriodSeconds: 1
-  containers:
-  - name: app
-    image: http:1
-    ports: [{containerPort: 8080, hostPort: 18080}]
-    readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
-"#,
-    );
+    let pod = PodManifest::new("app", "http:1")
+        .container("ports: [{containerPort: 8080, hostPort: 18080}]")
+        .container("readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}");
+    namespace.run(&pod);
     namespace.wait("pod/app", "condition=Ready");
     let url = format!("http://{}:18080/host-port", cluster.node("wasm").address());
     wget(cluster.control().cell().command(part("busybox/bin/busybox")), &url)
@@ -171,19 +165,8 @@ spec:
 fn a_pod_on_the_hosts_network_has_the_nodes_address() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("host-network");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  hostNetwork: true
-  dnsPolicy: ClusterFirstWithHostNet
-  terminationGracePeriodSeconds: 1
-  containers: [{name: app, image: "probe:1", args: [listen, "19000"]}]
-"#,
-    );
+    let pod = PodManifest::new("app", "probe:1").args(&["listen", "19000"]);
+    namespace.run(&pod.pod("hostNetwork: true").pod("dnsPolicy: ClusterFirstWithHostNet"));
     namespace.wait("pod/app", "condition=Ready");
     let address = cluster.node("wasm").address();
     assert_eq!(namespace.field("pod/app", "{.status.podIP}"), address);

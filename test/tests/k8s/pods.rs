@@ -1,6 +1,6 @@
 //! Pods of several containers: init containers, sidecars, native beside Wasm, debug containers.
 
-use wasmedge_shim_tests::Cluster;
+use wasmedge_shim_tests::{Cluster, Image, PodManifest, guests, has_pause_containers};
 
 #[test]
 fn init_containers_run_in_their_order_before_the_others() {
@@ -122,7 +122,8 @@ spec:
         |script: &str| namespace.kubectl(&["exec", "mixed", "-c", "native", "--", "sh", "-c", script]);
     native("wget -q -O - http://127.0.0.1:8080/x").success().printing("hello from wasm, you asked for /x\n");
     let processes = native("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").success().stdout;
-    assert!(processes.contains("/app.wasm") && processes.contains("/pause"), "{processes}");
+    let first = if has_pause_containers() { "/pause" } else { "/init init" };
+    assert!(processes.contains("/app.wasm") && processes.contains(first), "{processes}");
     let reader = |words: &[&str]| {
         namespace.kubectl(&[&["exec", "mixed", "-c", "reader", "--", "/app.wasm"], words].concat())
     };
@@ -139,17 +140,7 @@ spec:
 #[test]
 fn a_wasm_pod_is_debugged_with_a_native_shell_that_sees_its_processes() {
     let namespace = Cluster::shared().namespace("debug");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  terminationGracePeriodSeconds: 2
-  containers: [{name: app, image: http:1}]
-"#,
-    );
+    namespace.run(&PodManifest::new("app", "http:1"));
     namespace.wait("pod/app", "condition=Ready");
     let script = "tr '\\0' ' ' < /proc/1/cmdline; wget -q -O - http://127.0.0.1:8080/debug; sleep 1000";
     let debug = ["debug", "app", "--image=busybox:1", "--target=app", "-c", "shell", "--profile=general"];
@@ -158,4 +149,14 @@ spec:
     assert_eq!(said, "/app.wasm hello from wasm, you asked for /debug\n");
     namespace.kubectl(&["exec", "app", "-c", "shell", "--", "sh", "-c", "kill 1"]);
     namespace.eventually_has("pod/app", "{.status.containerStatuses[0].restartCount}", "1");
+}
+
+#[test]
+fn an_image_whose_layer_is_the_module_is_pulled_if_it_is_for_the_nodes_platform() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("layer");
+    let image = Image::layer(guests::HELLO).named("hello-layer").option("--platform", "linux/amd64");
+    namespace.run(&PodManifest::new("app", &cluster.push(&image)).once());
+    namespace.wait("pod/app", "jsonpath={.status.phase}=Succeeded");
+    namespace.kubectl(&["logs", "app"]).success().printing("hello from wasm\n");
 }

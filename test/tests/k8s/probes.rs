@@ -1,6 +1,6 @@
 //! Probes: liveness, readiness and startup, by HTTP, TCP and exec.
 
-use wasmedge_shim_tests::{Cluster, DEADLINE, eventually};
+use wasmedge_shim_tests::{Cluster, DEADLINE, PodManifest, eventually};
 
 #[test]
 fn a_pod_is_ready_when_its_probes_by_http_tcp_and_exec_say_so() {
@@ -82,22 +82,10 @@ spec:
 #[test]
 fn an_exec_probe_that_takes_too_long_has_failed() {
     let namespace = Cluster::shared().namespace("slow-probe");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  terminationGracePeriodSeconds: 1
-  containers:
-  - name: app
-    image: probe:1
-    args: [sleep]
-    readinessProbe: {exec: {command: [/app.wasm, allocate, "1"]}, periodSeconds: 1, timeoutSeconds: 1}
-"#,
-    );
-    let described = namespace.describe_until("app", "timed out");
+    let probe = "{exec: {command: [/app.wasm, allocate, '1']}, periodSeconds: 1, timeoutSeconds: 1}";
+    let pod = PodManifest::new("app", "probe:1").args(&["sleep"]);
+    let pod = pod.container(&format!("readinessProbe: {probe}"));
+    let described = namespace.run_until_described(&pod, "timed out");
     assert!(described.contains("Readiness probe"), "{described}");
     assert_eq!(namespace.field("pod/app", "{.status.containerStatuses[0].ready}"), "false");
     // What timed out is gone: after many probes, at most that of this second is there.

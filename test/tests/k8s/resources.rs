@@ -3,25 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wasmedge_shim_tests::{Cluster, DEADLINE, Namespace, eventually, has_cgroup_version_2};
+use wasmedge_shim_tests::{
+    Cluster, DEADLINE, Namespace, PodManifest, eventually, has_cgroup_version_2, repository,
+};
 
-fn pod(name: &str, args: &str, resources: &str) -> String {
-    format!(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}}}
-spec:
-  runtimeClassName: wasmedge
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 1
-  containers:
-  - name: app
-    image: probe:1
-    args: {args}
-    resources: {resources}
-"#
-    )
+fn pod(name: &str, args: &[&str], resources: &str) -> PodManifest {
+    PodManifest::new(name, "probe:1").once().args(args).container(&format!("resources: {resources}"))
 }
 
 /// The cgroup of a pod's container, in one hierarchy.
@@ -42,9 +29,9 @@ fn find(below: &Path, name: &str) -> Option<PathBuf> {
 #[test]
 fn classes_of_service_are_where_the_kubelet_wants_them() {
     let namespace = Cluster::shared().namespace("qos");
-    namespace.apply(&pod("guaranteed", "[sleep]", "{limits: {cpu: 200m, memory: 64Mi}}"));
-    namespace.apply(&pod("burstable", "[sleep]", "{requests: {cpu: 100m, memory: 32Mi}}"));
-    namespace.apply(&pod("best-effort", "[sleep]", "{}"));
+    namespace.run(&pod("guaranteed", &["sleep"], "{limits: {cpu: 200m, memory: 64Mi}}"));
+    namespace.run(&pod("burstable", &["sleep"], "{requests: {cpu: 100m, memory: 32Mi}}"));
+    namespace.run(&pod("best-effort", &["sleep"], "{}"));
     for (name, class, below) in [
         ("guaranteed", "Guaranteed", "/kubepods/pod"),
         ("burstable", "Burstable", "/kubepods/burstable/pod"),
@@ -68,7 +55,7 @@ fn classes_of_service_are_where_the_kubelet_wants_them() {
 #[test]
 fn a_guest_over_its_memory_limit_is_oom_killed_and_told_so() {
     let namespace = Cluster::shared().namespace("oom");
-    namespace.apply(&pod("greedy", "[allocate, '200']", "{limits: {memory: 48Mi}}"));
+    namespace.run(&pod("greedy", &["allocate", "200"], "{limits: {memory: 48Mi}}"));
     namespace.wait("pod/greedy", "jsonpath={.status.phase}=Failed");
     let ended = |what: &str| {
         namespace.field("pod/greedy", &format!("{{.status.containerStatuses[0].state.terminated.{what}}}"))
@@ -82,7 +69,7 @@ fn a_guest_over_its_memory_limit_is_oom_killed_and_told_so() {
 fn a_running_pod_is_resized_in_place() {
     let namespace = Cluster::shared().namespace("resize");
     let resources = "{requests: {cpu: 100m, memory: 64Mi}, limits: {cpu: 200m, memory: 64Mi}}";
-    namespace.apply(&pod("app", "[sleep]", resources));
+    namespace.run(&pod("app", &["sleep"], resources));
     namespace.wait("pod/app", "condition=Ready");
     let before = namespace.field("pod/app", "{.status.containerStatuses[0].containerID}");
     let larger = r#"{"spec":{"containers":[{"name":"app","resources":
@@ -141,15 +128,32 @@ overhead: {{podFixed: {{memory: 8Mi, cpu: 10m}}}}
 "#
     ));
     namespace.kubectl(&["create", "quota", "small", "--hard=requests.memory=48Mi,pods=5"]).success();
-    let limited = |name: &str| {
-        pod(name, "[sleep]", "{limits: {cpu: 50m, memory: 32Mi}}")
-            .replace("runtimeClassName: wasmedge", &format!("runtimeClassName: {class}"))
-    };
-    namespace.apply(&limited("first"));
+    let limited = |name: &str| pod(name, &["sleep"], "{limits: {cpu: 50m, memory: 32Mi}}").class(class);
+    namespace.run(&limited("first"));
     namespace.wait("pod/first", "condition=Ready");
     eventually("the overhead in the quota", DEADLINE, || {
         (namespace.field("quota/small", "{.status.used['requests\\.memory']}") == "40Mi").then_some(())
     });
-    namespace.try_apply(&limited("second")).with_code(1).complaining(&["exceeded quota: small"]);
+    namespace.try_apply(&limited("second").to_string()).with_code(1).complaining(&["exceeded quota: small"]);
     cluster.kubectl(&["delete", "runtimeclass", class]).success();
+}
+
+#[test]
+fn a_pods_cgroup_holds_no_more_beside_its_containers_than_the_charts_overhead() {
+    let namespace = Cluster::shared().namespace("overhead");
+    let chart = fs::read_to_string(repository().join("deploy/chart/values.yaml")).unwrap();
+    let overhead = chart.split_once("  overhead:\n    memory: ").unwrap().1;
+    let overhead: u64 = overhead.split_once("Mi\n").unwrap().0.parse().unwrap();
+    for number in 0..3 {
+        let name = format!("app-{number}");
+        namespace.run(&pod(&name, &["sleep"], "{limits: {cpu: 200m, memory: 64Mi}}"));
+        namespace.wait(&format!("pod/{name}"), "condition=Ready");
+        let container = cgroup(&namespace, &name, "memory");
+        let file = if has_cgroup_version_2() { "memory.current" } else { "memory.usage_in_bytes" };
+        let [of_pod, of_container] = [container.parent().unwrap(), &container]
+            .map(|cgroup| fs::read_to_string(cgroup.join(file)).unwrap().trim().parse::<u64>().unwrap());
+        let beside = of_pod - of_container;
+        println!("{beside} bytes beside a container of {of_container}");
+        assert!(beside <= overhead << 20, "{beside} bytes, but an overhead of {overhead} MiB");
+    }
 }

@@ -1,6 +1,6 @@
 //! Security: the `restricted` level, users, read-only root file systems, seccomp, capabilities.
 
-use wasmedge_shim_tests::Cluster;
+use wasmedge_shim_tests::{Cluster, PodManifest};
 
 const RESTRICTED: &str = r#"
 apiVersion: v1
@@ -73,18 +73,9 @@ fn a_restricted_namespace_takes_wasm_pods_and_confines_them() {
 #[test]
 fn an_image_of_root_is_refused_by_its_cause_where_root_is_not_allowed() {
     let namespace = Cluster::shared().namespace("non-root");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  securityContext: {runAsNonRoot: true}
-  containers: [{name: app, image: "probe:1", args: [sleep]}]
-"#,
-    );
-    namespace.describe_until("app", "container has runAsNonRoot and image will run as root");
+    let pod =
+        PodManifest::new("app", "probe:1").args(&["sleep"]).pod("securityContext: {runAsNonRoot: true}");
+    namespace.run_until_described(&pod, "container has runAsNonRoot and image will run as root");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Volumes and configuration: ConfigMap, Secret, emptyDir, projected, downward API, subPath, read-only.
 
-use wasmedge_shim_tests::Cluster;
+use wasmedge_shim_tests::{Cluster, PodManifest};
 
 const SETTINGS: &str = r#"
 apiVersion: v1
@@ -128,19 +128,9 @@ spec:
 #[test]
 fn a_missing_config_map_is_named_and_the_pod_starts_once_it_is_there() {
     let namespace = Cluster::shared().namespace("missing-map");
-    namespace.apply(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {name: app}
-spec:
-  runtimeClassName: wasmedge
-  restartPolicy: Never
-  containers:
-  - {name: app, image: "probe:1", args: [env], envFrom: [{configMapRef: {name: settings}}]}
-"#,
-    );
-    namespace.describe_until("app", r#"configmap "settings" not found"#);
+    let pod = PodManifest::new("app", "probe:1").args(&["env"]).once();
+    let pod = pod.container("envFrom: [{configMapRef: {name: settings}}]");
+    namespace.run_until_described(&pod, r#"configmap "settings" not found"#);
     namespace.apply(SETTINGS);
     namespace.wait("pod/app", "jsonpath={.status.phase}=Succeeded");
     let said = namespace.kubectl(&["logs", "app"]).success().stdout;

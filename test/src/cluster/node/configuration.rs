@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::NodeSpec;
-use crate::cluster::network;
+use crate::cluster::{network, registry};
 use crate::{Cell, part, product, repository};
 
 /// containerd's own, without a runtime but runc.
@@ -17,6 +17,8 @@ disabled_plugins = [
 ]
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "docker.io/library/pause:1"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "/etc/containerd/certs.d"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   [plugins."io.containerd.cri.v1.runtime".cni]
@@ -53,7 +55,7 @@ kubeAPIQPS: 200
 kubeAPIBurst: 400
 registryPullQPS: 0
 eventRecordQPS: 0
-syncFrequency: 10s
+syncFrequency: @sync@
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%}
 imageGCHighThresholdPercent: 100
 "#;
@@ -69,18 +71,23 @@ conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeou
 iptables: {minSyncPeriod: 0s}
 "#;
 
-/// The runtime handlers that users are told to write; with `WITH_SANDBOXER=shim` the one without pause containers.
+/// Whether the pods of the runtime class `wasmedge` have a pause container: unless `WITH_SANDBOXER=shim`.
+pub fn has_pause_containers() -> bool {
+    std::env::var("WITH_SANDBOXER").as_deref() != Ok("shim")
+}
+
+/// The runtime handlers that users are told to write, with pause containers or without.
 pub(super) fn handler() -> String {
     let deployed = |file: &str| fs::read_to_string(repository().join("deploy").join(file)).unwrap();
-    match std::env::var("WITH_SANDBOXER").as_deref() {
-        Ok("shim") => {
-            deployed("containerd-sandbox.toml").replace("runtimes.wasmedge-sandbox]", "runtimes.wasmedge]")
-        }
-        _ => {
+    match has_pause_containers() {
+        true => {
             let users = deployed("containerd-users.toml").replace("version = 3\n", "");
             let program = product("bin/containerd-shim-wasmedge-v1").display().to_string();
             deployed("containerd.toml")
                 + &users.replace("/usr/local/bin/containerd-shim-wasmedge-v1", &program)
+        }
+        false => {
+            deployed("containerd-sandbox.toml").replace("runtimes.wasmedge-sandbox]", "runtimes.wasmedge]")
         }
     }
 }
@@ -95,10 +102,16 @@ pub(super) fn write(cell: &Cell, spec: &NodeSpec, number: usize) {
     for (file, text) in &spec.drop_ins {
         fs::write(etc.join("containerd/conf.d").join(file), text).unwrap();
     }
+    let registry = etc.join("containerd/certs.d").join(registry::host());
+    fs::create_dir_all(&registry).unwrap();
+    fs::write(registry.join("hosts.toml"), format!("server = \"http://{}\"\n", registry::host())).unwrap();
     // No name server: what the cluster's DNS does not know does not exist.
     fs::remove_file(etc.join("resolv.conf")).ok();
     fs::write(etc.join("resolv.conf"), "").unwrap();
-    let kubelet = KUBELET.replace("@cell@", cell.name()).replace("@max-pods@", &spec.max_pods.to_string());
+    let kubelet = KUBELET
+        .replace("@cell@", cell.name())
+        .replace("@max-pods@", &spec.max_pods.to_string())
+        .replace("@sync@", spec.sync_frequency);
     fs::write(etc.join("kubelet.yaml"), kubelet).unwrap();
 }
 
