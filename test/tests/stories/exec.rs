@@ -1,7 +1,5 @@
 //! Exec: one more process in a container, as many as one likes.
 
-use std::time::Duration;
-
 use serde_json::json;
 use wasmedge_shim_tests::ttrpc::Code;
 use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, api, guests, part};
@@ -218,22 +216,20 @@ fn an_exec_that_is_killed_while_it_is_being_made_says_that_its_container_has_sto
     let containerd = MockContainerd::start();
     let mut refused = 0;
     // Wherever in its making it is hit.
-    for moment in (0..16).map(Duration::from_millis) {
+    for moment in (0..16).map(|step| step * 700) {
         let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
         let exec = task.exec("e", &["/app.wasm", "sleep"]).add();
-        let first = rustix::process::Pid::from_raw(task.pid().cast_signed()).unwrap();
-        let killer = std::thread::spawn(move || {
-            std::thread::sleep(moment);
-            rustix::process::kill_process(first, rustix::process::Signal::KILL).unwrap();
-        });
+        let kill = format!("usleep {moment}; kill -9 {}", task.pid());
+        let mut killer = containerd.cell().command(part("busybox/bin/busybox"));
+        let mut killer = killer.args(["sh", "-c", &kill]).spawn().unwrap();
         let started = exec.try_start();
-        killer.join().unwrap();
+        assert!(killer.wait().unwrap().success());
         task.wait();
         match started {
             Ok(_) => assert_eq!(exec.wait(), 137),
             Err(refusal) => {
                 refused += 1;
-                assert!(refusal.message.contains("cannot exec in a stopped"), "{moment:?}: {refusal}");
+                assert!(refusal.message.contains("cannot exec in a stopped"), "after {moment} µs: {refusal}");
                 assert_eq!(refusal.code, Code::FAILED_PRECONDITION, "{refusal}");
             }
         }

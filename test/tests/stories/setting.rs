@@ -56,7 +56,7 @@ fn a_capability_that_nobody_knows_is_left_out_and_logged() {
 fn a_root_filesystem_can_be_used_again() {
     let containerd = MockContainerd::start();
     let root = containerd.cell().directory().join("used");
-    fs::create_dir(&root).unwrap();
+    fs::create_dir_all(root.join("dev")).unwrap();
     fs::copy(guests::HELLO.path(), root.join("app.wasm")).unwrap();
     for _ in 0..2 {
         let task = containerd.task(guests::HELLO).configure(|config| {
