@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::json;
 use wasmedge_shim_tests::guests;
 use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually, finish, part};
 
@@ -330,6 +331,24 @@ fn a_profile_that_forbids_a_system_call_forbids_it() {
     assert_eq!(pair.run(&[&volume, "--cap-drop=DAC_OVERRIDE"], &["cat", "/data/theirs"]).code, 1);
 }
 
+/// The rule, as Docker's own for `clone`, has a mask and what must be left under it.
+#[test]
+fn a_profile_can_compare_under_a_mask() {
+    let pair = Pair::of_images(|image| image.add(&part("busybox/bin/busybox"), "/bin/busybox"));
+    let profile = pair.volume().join("profile.json");
+    let rule = |name: &str, index: u32| {
+        let compare =
+            json!([{ "index": index, "value": 0o070, "valueTwo": 0o050, "op": "SCMP_CMP_MASKED_EQ" }]);
+        json!({ "names": [name], "action": "SCMP_ACT_ERRNO", "args": compare })
+    };
+    let rules =
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("chmod", 1), rule("fchmodat", 2)] });
+    fs::write(&profile, rules.to_string()).unwrap();
+    let profile = format!("--security-opt=seccomp={}", profile.display());
+    let chmod = |mode| pair.run(&[&profile, "--entrypoint=/bin/busybox"], &["chmod", mode, "/app.wasm"]).code;
+    assert_eq!([chmod("750"), chmod("700"), chmod("770")], [1, 0, 0]);
+}
+
 #[test]
 fn limits_are_the_same_figures() {
     let pair = Pair::new();
@@ -503,8 +522,11 @@ fn a_restart_policy_restarts() {
 
 #[test]
 fn a_wrong_path_is_told_with_the_same_code() {
-    let pair = Pair::new();
-    for entrypoint in ["/missing", "missing", "/etc", "/app.wasm/below"] {
+    let text = Dockerd::shared(Store::Docker).cell().directory().join("notes");
+    fs::write(&text, "no program\n").unwrap();
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
+    let pair = Pair::of_images(|image| image.add(&text, "/notes"));
+    for entrypoint in ["/missing", "missing", "/etc", "/app.wasm/below", "/notes"] {
         let flag = format!("--entrypoint={entrypoint}");
         let codes = pair.each(|runtime, image| {
             let failed = pair.docker.docker(&["run", "--rm", runtime, &flag, image]);
@@ -514,10 +536,12 @@ fn a_wrong_path_is_told_with_the_same_code() {
         assert!([125, 126, 127].contains(&equal(codes)), "{entrypoint}");
     }
     let names = pair.sleeping(&[]);
-    for words in [&["/missing"][..], &["missing"], &["/etc"]] {
+    for words in [&["/missing"][..], &["missing"], &["/etc"], &["/notes"]] {
         let codes =
             names.each_ref().map(|name| pair.docker.docker(&[&["exec", name], words].concat()).code());
         assert!([126, 127].contains(&equal(codes)), "{words:?}");
     }
+    let relative = |name: &String| pair.docker.docker(&["exec", "-w", "tmp", name, "/app.wasm", "args"]);
+    assert_eq!(equal(names.each_ref().map(|name| relative(name).with_code(128).code())), 128);
     names.iter().for_each(|name| pair.docker.remove(name));
 }
