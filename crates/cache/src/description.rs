@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Digest, Key};
 
 /// What an artifact is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
+    /// Its key: what lies under another one is not what was made for that.
+    pub key: Key,
     /// The module that it was made from.
     pub module: Digest,
     /// Its own size in bytes.

@@ -95,6 +95,7 @@ impl Draft {
         let again = openat(directory, self.key.file("new"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let mut file = File::from(again);
         let description = Description {
+            key: self.key,
             module,
             size: file.metadata()?.len(),
             artifact: Digest::of_rest(&mut file)?,

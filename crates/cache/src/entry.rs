@@ -44,6 +44,12 @@ pub enum Fault {
     /// The description cannot be understood.
     #[error("the description: {0}")]
     Description(#[from] serde_json::Error),
+    /// It was made for another key, and copied.
+    #[error("it is the entry of {key}")]
+    Foreign {
+        /// Whose it is.
+        key: Key,
+    },
     /// The artifact is longer or shorter than it was made.
     #[error("{found} bytes instead of {expected}")]
     Size {
@@ -90,6 +96,9 @@ pub(crate) fn open(directory: BorrowedFd<'_>, key: &Key) -> Result<(Artifact, St
     let mut text = Vec::new();
     json.take(LONGEST).read_to_end(&mut text)?;
     let description: Description = serde_json::from_slice(&text)?;
+    if description.key != *key {
+        return Err(Fault::Foreign { key: description.key });
+    }
     if description.size != metadata.len() {
         return Err(Fault::Size { expected: description.size, found: metadata.len() });
     }

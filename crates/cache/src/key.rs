@@ -24,7 +24,8 @@ pub struct Ingredients<'a> {
 }
 
 /// The name of an artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Key(Digest);
 
 /// A text that is no digest.

@@ -31,6 +31,8 @@ pub struct Guest {
     entry: EntryFunction,
     initialize: bool,
     minimum_memory: u64,
+    /// The bytes of the module.
+    size: usize,
     mode: Mode,
 }
 
@@ -100,6 +102,7 @@ impl Guest {
         let initialize = entry.name != crate::module::START
             && module.entry(Some(INITIALIZE)).is_ok_and(|initialize| initialize.results == 0);
         let minimum_memory = module.minimum_memory();
+        let size = module.code().len();
         drop(module);
         Ok(Self {
             vm,
@@ -108,6 +111,7 @@ impl Guest {
             entry,
             initialize,
             minimum_memory,
+            size,
             mode,
         })
     }
@@ -163,7 +167,7 @@ impl Guest {
     /// Prepares for what ends a guest from within a call that cannot fail.
     fn arm(&self) {
         let origin = Arc::clone(&self.origin);
-        stack_limit::arm(move |cause| trap::end(&Trap::at_once(&origin, cause, None).line()));
+        stack_limit::arm(self.size, move |cause| trap::end(&Trap::at_once(&origin, cause, None).line()));
         if self.mode == Mode::Native {
             const CAUSE: &str = "call stack exhausted";
             let origin = Arc::clone(&self.origin);

@@ -1,7 +1,7 @@
 //! The entrypoint of a process, as far as this side looks: is it a file of the root filesystem, or has it to be a layer?
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -14,22 +14,26 @@ use crate::bundle::Config;
 pub(crate) struct Entrypoint<'a> {
     root: PathBuf,
     process: &'a Process,
+    /// Where something is going to be mounted over the root filesystem.
+    covered: Vec<&'a Path>,
 }
 
 impl<'a> Entrypoint<'a> {
     /// Of a container's first process, before there is one; `None` if the configuration names no process.
     pub(crate) fn of_first(config: &'a Config) -> Option<Self> {
-        Some(Self { root: config.root(), process: config.spec.process().as_ref()? })
+        let mounts = config.spec.mounts().iter().flatten().map(|mount| mount.destination().as_path());
+        let covered = mounts.filter(|destination| *destination != Path::new("/")).collect();
+        Some(Self { root: config.root(), process: config.spec.process().as_ref()?, covered })
     }
 
     /// Of a further process, beside one with this pid.
     pub(crate) fn beside(pid: u32, process: &'a Process) -> Self {
-        Self { root: format!("/proc/{pid}/root").into(), process }
+        Self { root: format!("/proc/{pid}/root").into(), process, covered: Vec::new() }
     }
 
     /// Of a process that would run in this root filesystem.
     pub(crate) fn below(root: &Path, process: &'a Process) -> Self {
-        Self { root: root.to_owned(), process }
+        Self { root: root.to_owned(), process, covered: Vec::new() }
     }
 
     /// Its path, without the function that may be named after it.
@@ -38,7 +42,8 @@ impl<'a> Entrypoint<'a> {
         Some(first.split_once('#').map_or(first.as_str(), |(path, _)| path))
     }
 
-    /// The file, if it is there; looked for as the engine will look for it, and opened as a path only.
+    /// The file, if it is there, and will be when all is mounted; looked for as the engine will look for it, and opened
+    /// as a path only.
     pub(crate) fn file(&self) -> Option<OwnedFd> {
         let whole = command(self.process.args().as_ref()?).first()?;
         self.find(whole).or_else(|| self.find(self.path()?))
@@ -54,10 +59,28 @@ impl<'a> Entrypoint<'a> {
             relative if relative.contains('/') => vec![&cwd],
             _ => path.unwrap_or_default().split(':').chain([cwd.as_str()]).collect(),
         };
-        dirs.into_iter().find_map(|dir| {
-            let file = format!("./{dir}/{entrypoint}");
-            openat2(&root, file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).ok()
-        })
+        dirs.into_iter()
+            .map(|dir| format!("./{dir}/{entrypoint}"))
+            .find_map(|file| {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                let opened = openat2(&root, &file, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
+                Some((file, opened))
+            })
+            .filter(|(file, _)| !self.is_covered(file))
+            .map(|(_, opened)| opened)
+    }
+
+    /// Whether a mount hides that file, as its path is written.
+    fn is_covered(&self, file: &str) -> bool {
+        let mut path = PathBuf::from("/");
+        for component in Path::new(file).components() {
+            match component {
+                Component::Normal(name) => path.push(name),
+                Component::ParentDir => drop(path.pop()),
+                _ => {}
+            }
+        }
+        self.covered.iter().any(|mount| path.starts_with(mount))
     }
 }
 
@@ -88,6 +111,18 @@ mod tests {
         }
         for missing in ["/app.wasm", "other.wasm", "./bin/app.wasm"] {
             assert!(Entrypoint::of_first(&config(missing).1).unwrap().file().is_none(), "{missing}");
+        }
+    }
+
+    #[test]
+    fn a_file_below_a_mount_is_none_of_the_root_filesystem() {
+        let (_dir, mut config) = config("../bin/./app.wasm");
+        let mut mount = oci_spec::runtime::Mount::default();
+        for (destination, hides) in [("/", false), ("/bi", false), ("/bin", true), ("/bin/app.wasm", true)] {
+            mount.set_destination(destination.into());
+            config.spec.set_mounts(Some(vec![mount.clone()]));
+            let file = Entrypoint::of_first(&config).unwrap().file();
+            assert_eq!(file.is_none(), hides, "{destination}");
         }
     }
 

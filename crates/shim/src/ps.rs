@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use wasmedge_messages::Mode;
 
@@ -36,41 +36,53 @@ pub(crate) struct Guest {
 /// Does what the words after `ps` say. Fails with a message for the person who wrote them.
 pub fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let text = match words[..] {
-        ["--help" | "-h"] => HELP.to_owned(),
-        [] => table(&guests()?),
-        ["--json"] => format!("{:#}\n", serde_json::to_value(guests()?).context("encoding the list")?),
+    let as_json = match words[..] {
+        ["--help" | "-h"] => return say(HELP),
+        [] => false,
+        ["--json"] => true,
         _ => bail!("ps {}: no such flag; see wasmedge-engine ps --help", words.join(" ")),
     };
-    say(text)
+    let (guests, silent) = guests()?;
+    say(match as_json {
+        true => format!("{:#}\n", serde_json::to_value(guests).context("encoding the list")?),
+        false => table(&guests),
+    })?;
+    ensure!(silent.is_empty(), "the list is not whole: {}", silent.join("; "));
+    Ok(())
 }
 
-/// Those of all daemons.
-fn guests() -> Result<Vec<Guest>> {
-    let mut all = Vec::new();
+/// Those of all daemons that answer, and why the others do not.
+fn guests() -> Result<(Vec<Guest>, Vec<String>)> {
+    let (mut all, mut silent) = (Vec::new(), Vec::new());
     for rendezvous in Rendezvous::all()? {
         let socket = rendezvous.guests_socket();
-        let stream = match UnixStream::connect(&socket) {
-            Ok(stream) => stream,
+        let answer = match UnixStream::connect(&socket) {
+            Ok(stream) => ask(stream),
             // A daemon that has left or died, or is about to come.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
                 continue;
             }
-            Err(error) => return Err(error).with_context(|| format!("asking {}", socket.display())),
+            Err(error) => Err(error.into()),
         };
-        all.extend(ask(stream).with_context(|| format!("asking {}", socket.display()))?);
+        match answer {
+            Ok(guests) => all.extend(guests),
+            Err(error) => silent.push(format!("asking {}: {error:#}", socket.display())),
+        }
     }
     all.sort_by(|one: &Guest, other| {
         let key = |guest: &Guest| (guest.namespace.clone(), guest.container.clone(), guest.exec.clone());
         key(one).cmp(&key(other))
     });
-    Ok(all)
+    Ok((all, silent))
 }
 
 fn ask(mut stream: UnixStream) -> Result<Vec<Guest>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
+    match stream.read_to_end(&mut answer) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => bail!("no answer after {PATIENCE:?}"),
+        read => read?,
+    };
     Ok(serde_json::from_slice(&answer)?)
 }
 

@@ -42,6 +42,36 @@ fn a_flag_that_cannot_be_meant_is_refused_by_name() {
 }
 
 #[test]
+fn a_module_with_much_data_runs() {
+    const DATA: usize = (64 << 20) + 1;
+    let number = |mut value: usize| {
+        let mut bytes = Vec::new();
+        while value > 0x7f {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    };
+    let section = |id: u8, body: &[u8]| [&[id], &*number(body.len()), body].concat();
+    // An active segment at address 0, whose expression is `i32.const 0`.
+    let data = [&[1, 0, 0x41, 0, 0x0b], &*number(DATA), &vec![7; DATA]].concat();
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, b"\x01\x60\0\0"),
+        section(3, b"\x01\0"),
+        section(5, &[&[1, 0], &*number(DATA / 65536 + 1)].concat()),
+        section(7, b"\x01\x06_start\0\0"),
+        section(10, b"\x01\x02\0\x0b"),
+        section(11, &data),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.wasm");
+    std::fs::write(&path, module.concat()).unwrap();
+    engine(&["run", &path.display().to_string()]).success();
+}
+
+#[test]
 fn an_export_runs_by_its_name() {
     let module = format!("{}#greet", guests::EXPORTS.path().display());
     engine(&["run", &module]).success().printing("greet\n");

@@ -61,6 +61,19 @@ fn a_flipped_bit_is_noticed_and_the_entry_removed() {
 }
 
 #[test]
+fn an_entry_that_was_copied_to_another_key_is_not_given_out() {
+    let (_dir, cache) = cache();
+    let (ours, other) = (publish(&cache, b"m", b"native"), publish(&cache, b"n", b"another"));
+    for ending in ["so", "json"] {
+        fs::rename(path(&cache, &other, ending), path(&cache, &ours, ending)).unwrap();
+    }
+    let mut fault = String::new();
+    assert!(cache.find(&ours, |told| fault = told.to_string()).is_none());
+    assert_eq!(fault, format!("it is the entry of {other}"));
+    assert!(!path(&cache, &ours, "so").exists());
+}
+
+#[test]
 fn truncated_foreign_linked_and_writable_entries_are_never_given_out() {
     let (dir, cache) = cache();
     let spoilers: [&dyn Fn(&Path); 5] = [

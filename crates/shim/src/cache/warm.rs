@@ -1,5 +1,6 @@
 //! `wasmedge-engine cache warm`: compiles modules before they are first started.
 
+use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(super) fn warm(words: &[&str]) -> Result<()> {
     let compiler = Compiler::new(Engine::locate()?, &settings)?;
     let (mut all, mut failed) = (names.len(), 0);
     let mut done = 0;
+    let mut there = HashMap::new();
     for name in names {
         let modules = match store.modules(name) {
             Ok(modules) => modules,
@@ -45,6 +47,7 @@ pub(super) fn warm(words: &[&str]) -> Result<()> {
         all += modules.len() - 1;
         for module in modules {
             let what = if module.name == name { name.to_owned() } else { format!("{name} {}", module.name) };
+            let key = compiler.key(module.digest);
             let begun = Instant::now();
             let compiled = {
                 let _progress = Progress::show(done, all, what.clone());
@@ -52,6 +55,9 @@ pub(super) fn warm(words: &[&str]) -> Result<()> {
             };
             done += 1;
             let said = format!("[{done}/{all}] {what}: ");
+            if compiled.is_ok() {
+                there.insert(key, what);
+            }
             match compiled {
                 Ok(true) => say(format!("{said}compiled in {:.1} s\n", begun.elapsed().as_secs_f32()))?,
                 Ok(false) => say(format!("{said}was there already\n"))?,
@@ -62,7 +68,15 @@ pub(super) fn warm(words: &[&str]) -> Result<()> {
             }
         }
     }
-    cache.prune(settings.cache_size, None)?;
+    for evicted in cache.prune(settings.cache_size, None)?.evicted {
+        if let Some(what) = there.remove(&evicted.key) {
+            failed += 1;
+            eprintln!(
+                "{what}: its native code was removed again: CacheSize is {} bytes",
+                settings.cache_size
+            );
+        }
+    }
     if failed > 0 {
         bail!("{failed} of {all} modules have no native code");
     }
