@@ -33,6 +33,7 @@ fn logs_are_followed_and_those_of_the_previous_run_kept() {
     drop(typed);
 
     ready(&namespace, &probe("twice", &["udp-echo", "7777"]));
+    namespace.eventually_says(&["twice"], "listening");
     let pid = namespace.cluster().node("wasm").cell().processes_named("/app.wasm udp-echo 7777");
     namespace.cluster().node("wasm").cell().kill("KILL", &pid).success();
     namespace.eventually_has("pod/twice", "{.status.containerStatuses[0].restartCount}", "1");
