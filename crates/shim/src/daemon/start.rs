@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result as Anyhow};
 use rustix::fs::{Mode, OFlags};
@@ -15,6 +16,9 @@ use super::lifecycle::Phase;
 use super::{Daemon, hooks};
 use crate::bundle::Bundle;
 use crate::failure::{Failure, Result};
+
+/// How long a process may take to end once it has said that it will.
+const ENDING: Duration = Duration::from_millis(200);
 
 impl Daemon {
     /// Returns the pid once the guest runs.
@@ -61,6 +65,8 @@ impl Daemon {
             false => made.replies.hear_of_start().await?,
         };
         if let Some(Reply::Failed(failure)) = heard {
+            // It ends by itself, with a status of its own.
+            container.first.ends_within(ENDING).await;
             return Err(failure.into());
         }
         let state = hooks::State {
