@@ -72,17 +72,15 @@ iptables: {minSyncPeriod: 0s}
 /// The runtime handlers that users are told to write; with `WITH_SANDBOXER=shim` the one without pause containers.
 pub(super) fn handler() -> String {
     let deployed = |file: &str| fs::read_to_string(repository().join("deploy").join(file)).unwrap();
-    match std::env::var("WITH_SANDBOXER").as_deref() {
+    let handler = match std::env::var("WITH_SANDBOXER").as_deref() {
         Ok("shim") => {
             deployed("containerd-sandbox.toml").replace("runtimes.wasmedge-sandbox]", "runtimes.wasmedge]")
         }
-        _ => {
-            let users = deployed("containerd-users.toml").replace("version = 3\n", "");
-            let program = product("bin/containerd-shim-wasmedge-v1").display().to_string();
-            deployed("containerd.toml")
-                + &users.replace("/usr/local/bin/containerd-shim-wasmedge-v1", &program)
-        }
-    }
+        _ => deployed("containerd.toml"),
+    };
+    let users = deployed("containerd-users.toml").replace("version = 3\n", "");
+    let program = product("bin/containerd-shim-wasmedge-v1").display().to_string();
+    handler + &users.replace("/usr/local/bin/containerd-shim-wasmedge-v1", &program)
 }
 
 /// Writes all but kube-proxy's.
