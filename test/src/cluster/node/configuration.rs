@@ -79,17 +79,16 @@ pub fn has_pause_containers() -> bool {
 /// The runtime handlers that users are told to write, with pause containers or without.
 pub(super) fn handler() -> String {
     let deployed = |file: &str| fs::read_to_string(repository().join("deploy").join(file)).unwrap();
-    match has_pause_containers() {
-        true => {
-            let users = deployed("containerd-users.toml").replace("version = 3\n", "");
-            let program = product("bin/containerd-shim-wasmedge-v1").display().to_string();
-            deployed("containerd.toml")
-                + &users.replace("/usr/local/bin/containerd-shim-wasmedge-v1", &program)
-        }
+    let handler = match has_pause_containers() {
+        true => deployed("containerd.toml"),
         false => {
             deployed("containerd-sandbox.toml").replace("runtimes.wasmedge-sandbox]", "runtimes.wasmedge]")
         }
-    }
+    };
+    let users = deployed("containerd-users.toml").replace("version = 3
+", "");
+    let program = product("bin/containerd-shim-wasmedge-v1").display().to_string();
+    handler + &users.replace("/usr/local/bin/containerd-shim-wasmedge-v1", &program)
 }
 
 /// Writes all but kube-proxy's.
