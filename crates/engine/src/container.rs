@@ -12,8 +12,10 @@ mod doubts;
 mod entrypoint;
 mod executor;
 mod home;
+mod loading;
 mod loopback;
 mod preopens;
+mod refusals;
 mod signals;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,7 +34,8 @@ use crate::module::Limits;
 use crate::title;
 use crate::vm::Vm;
 use causes::Causes;
-use executor::{GuestExecutor, Task};
+use executor::GuestExecutor;
+use loading::Task;
 
 /// Makes the container that `create` asks for, replies, and ends this process.
 pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
@@ -52,7 +55,7 @@ pub fn create(vm: Vm, create: Create, fds: CreateFds) -> ! {
     };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
         if let Some(spec) = &spec {
-            can_be_asked(spec)?;
+            refusals::of_container(spec)?;
         }
         let made = site.build(vm, task, reply, streams, |builder| {
             let init = builder.as_init(&create.bundle).with_systemd(create.systemd_cgroup);
@@ -80,11 +83,7 @@ fn explained(failure: Failure, spec: Option<&Spec>, bundle: &Path) -> Failure {
             eprintln!("{failure}");
             Failure { message: format!("setting up the container: {doubt}"), ..failure }
         }
-        None => match spec.filter(|_| unexplained).map(doubts::hooks_of).filter(|hooks| !hooks.is_empty()) {
-            // libcontainer says that one has failed, and not which.
-            Some(hooks) => Failure { message: format!("{failure} (hooks: {})", hooks.join(", ")), ..failure },
-            None => failure,
-        },
+        None => failure,
     }
 }
 
@@ -104,7 +103,7 @@ pub fn exec(vm: Vm, mut exec: Exec, fds: CreateFds) -> ! {
     let console = exec.console.take();
     let site = Site { id: &exec.id, state: &exec.dir, console, step: "setting up the process" };
     end(fds.reply, [fds.stdin, fds.stdout, fds.stderr], |reply, streams| {
-        process.as_ref().map_or(Ok(()), can_run)?;
+        process.as_ref().map_or(Ok(()), refusals::of_process)?;
         site.build(vm, task, reply, streams, |builder| {
             borrow_state(&exec)?;
             let tenant = builder.as_tenant().with_process(Some(&path)).as_sibling(true).with_detach(true);
@@ -121,56 +120,6 @@ fn borrow_state(exec: &Exec) -> Result<(), LibcontainerError> {
     let own = exec.dir.join(&exec.id);
     std::fs::create_dir(&own).map_err(LibcontainerError::OtherIO)?;
     Ok(state.save(&own)?)
-}
-
-/// The largest user or group number, as runc has it.
-const LARGEST_ID: u32 = i32::MAX as u32;
-
-/// What libcontainer would take and not do, or do and not explain.
-fn can_be_asked(spec: &Spec) -> Result<(), Failure> {
-    if let Some(process) = spec.process() {
-        can_run(process)?;
-    }
-    leaves_room(spec)
-}
-
-/// As [`can_be_asked`], of one process.
-fn can_run(process: &Process) -> Result<(), Failure> {
-    let refused = |message: String| Err(Failure { kind: FailureKind::Unsupported, message });
-    if !process.cwd().is_absolute() {
-        return refused(format!("config.json: process.cwd {:?} is not an absolute path", process.cwd()));
-    }
-    if process.args().iter().flatten().any(|arg| arg.contains('\0')) {
-        return refused("config.json: process.args: an argument contains a NUL".to_owned());
-    }
-    if let Some(label) = process.selinux_label().as_ref().filter(|label| !label.is_empty()) {
-        return refused(format!("config.json: process.selinuxLabel {label:?}: SELinux is not supported"));
-    }
-    let user = process.user();
-    let ids = [user.uid(), user.gid()].into_iter().chain(user.additional_gids().iter().flatten().copied());
-    // The kernel takes the largest number for "as it is", which is root.
-    if let Some(id) = ids.into_iter().find(|id| *id > LARGEST_ID) {
-        return refused(format!("process.user: {id}: uids and gids must be in range 0-{LARGEST_ID}"));
-    }
-    if let Some(variable) = process.env().iter().flatten().find(|variable| !variable.contains('=')) {
-        return refused(format!("process.env: environment variable {variable:?}: missing '='"));
-    }
-    Ok(())
-}
-
-/// A container is made by a process that is in its cgroup with the first one for a moment.
-fn leaves_room(spec: &Spec) -> Result<(), Failure> {
-    const NEEDED: i64 = 2;
-    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()?.pids().as_ref());
-    match resources.map(|pids| pids.limit()) {
-        Some(limit) if (1..NEEDED).contains(&limit) => {
-            let message = format!(
-                "the container's pids limit is {limit}, and making a container takes {NEEDED} processes"
-            );
-            Err(Failure { kind: FailureKind::LimitExceeded, message })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Where a process is made, and what to call that in a message.

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, ensure};
 use oci_spec::runtime::Spec;
 
 use crate::cgroup::Cgroup;
+use crate::known_capabilities;
 
 /// The annotation in which CRI names the pod that a container belongs to.
 const SANDBOX_ANNOTATION: &str = "io.kubernetes.cri.sandbox-id";
@@ -150,8 +151,13 @@ impl Bundle {
     pub(crate) fn config(&self) -> Result<Config> {
         let path = self.dir.join("config.json");
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let spec = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Config { spec, bundle: self.clone() })
+        let known = known_capabilities::only(&bytes);
+        for name in known.iter().flat_map(|known| &known.dropped) {
+            log::warn!(target: &self.id, "{}: ignoring the unknown capability {name}", path.display());
+        }
+        let json = known.as_ref().map_or(&bytes, |known| &known.json);
+        let spec = serde_json::from_slice(json).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Config { spec, bundle: self.clone(), completed: known.is_some() })
     }
 
     /// Writes `config.json`, whole or not at all: the delete verb may read it at any time.
@@ -186,6 +192,7 @@ fn is_file_name(id: &str) -> bool {
 pub(crate) struct Config {
     pub(crate) spec: Spec,
     bundle: Bundle,
+    completed: bool,
 }
 
 impl Config {
@@ -222,8 +229,27 @@ impl Config {
     /// The path of its cgroup, as it was asked for.
     pub(crate) fn cgroups_path(&self) -> PathBuf {
         let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-        // libcontainer's name for a container whose configuration has none.
-        path.unwrap_or_else(|| format!(":youki:{}", self.bundle.id).into())
+        path.unwrap_or_else(|| format!("/{}", self.bundle.id).into())
+    }
+
+    /// Writes the cgroup's path into a configuration that has none, as runc would have it: libcontainer would give it a name
+    /// of its own.
+    pub(crate) fn name_cgroup(&mut self, systemd: bool) {
+        let Some(linux) = self.spec.linux_mut().as_mut().filter(|linux| linux.cgroups_path().is_none())
+        else {
+            return;
+        };
+        let id = &self.bundle.id;
+        linux.set_cgroups_path(Some(match systemd {
+            true => format!("system.slice:runc:{id}").into(),
+            false => format!("/{id}").into(),
+        }));
+        self.completed = true;
+    }
+
+    /// Whether it is another than the bundle has, so that it must be saved before anybody else reads it.
+    pub(crate) fn is_completed(&self) -> bool {
+        self.completed
     }
 
     /// The most memory that the container may use, in bytes.

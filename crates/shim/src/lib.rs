@@ -19,6 +19,7 @@ mod entrypoint;
 mod failure;
 mod invocation;
 mod kernel_log;
+mod known_capabilities;
 mod limits;
 mod member;
 mod modules;

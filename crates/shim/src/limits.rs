@@ -3,6 +3,7 @@
 //! The words of the configuration (OCI runtime specification, config-linux.md) are version 1's; version 2 has others.
 //! A zero means "as it is", which is how Docker says it.
 
+mod refusals;
 mod setting;
 mod version_1;
 mod version_2;
@@ -10,6 +11,7 @@ mod version_2;
 use anyhow::{Result, ensure};
 use oci_spec::runtime::LinuxResources;
 
+pub(crate) use self::refusals::Refusals;
 pub(crate) use self::setting::Setting;
 use crate::cgroup::Cgroup;
 
@@ -32,13 +34,18 @@ pub(crate) fn update(cgroup: &Cgroup, resources: &LinuxResources) -> Result<Vec<
     Ok(settings)
 }
 
-/// Writes what libcontainer leaves out when it makes a version 2 cgroup: that no swap is allowed, which its zero does not
-/// say.
+/// Writes what libcontainer leaves out when it makes a cgroup: in version 2 that no swap is allowed, which its zero does
+/// not say; in version 1 that who is out of memory waits and is not killed.
 pub(crate) fn complete(cgroup: &Cgroup, resources: &LinuxResources) -> Result<()> {
     let memory = resources.memory().filter(|memory| memory.limit().is_some_and(|limit| limit > 0));
     match (cgroup, memory) {
         (Cgroup::V2(_), Some(memory)) if memory.swap() == memory.limit() => {
             Setting::new("memory", "memory.swap.max", "0".to_owned()).write(cgroup)
+        }
+        (Cgroup::V1(_), _)
+            if resources.memory().is_some_and(|memory| memory.disable_oom_killer() == Some(true)) =>
+        {
+            Setting::new("memory", "memory.oom_control", "1".to_owned()).write(cgroup)
         }
         _ => Ok(()),
     }

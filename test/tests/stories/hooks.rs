@@ -51,13 +51,39 @@ fn a_hook_in_the_container_runs_before_its_program() {
 }
 
 #[test]
-fn a_hook_that_fails_fails_the_create_and_leaves_nothing() {
+fn a_hook_that_fails_fails_the_create_names_itself_and_those_of_the_end_run() {
     let containerd = MockContainerd::start();
-    let hook = json!([{ "path": part("busybox/bin/busybox"), "args": ["busybox", "sh", "-c", "exit 3"] }]);
-    let task = containerd.task(guests::HELLO);
-    let task = task.configure(|config| config["hooks"] = json!({ "createRuntime": hook }));
-    let refusal = task.try_create().err().unwrap();
-    let named = format!("hooks: {}", part("busybox/bin/busybox").display());
-    assert!(refusal.message.contains(&named), "{refusal}");
-    containerd.cell().expect_nothing_left(&[], DEADLINE);
+    let busybox = part("busybox/bin/busybox");
+    let hook = |script: &str| json!([{ "path": busybox, "args": ["busybox", "sh", "-c", script] }]);
+    for kind in ["prestart", "createRuntime", "createContainer"] {
+        let told = containerd.cell().directory().join(kind);
+        let after = hook(&format!("echo > {}", told.display()));
+        let task = containerd.task(guests::HELLO);
+        let task = task.configure(|config| {
+            config["hooks"] = json!({ "poststop": after });
+            config["hooks"][kind] = hook("exit 3");
+        });
+        let refusal = task.try_create().err().unwrap();
+        let named = format!("running the {kind} hook {}: exit status 3", busybox.display());
+        assert!(refusal.message.contains(&named), "{refusal}");
+        assert!(told.exists(), "the poststop hook has run");
+        containerd.cell().expect_nothing_left(&[], DEADLINE);
+    }
+}
+
+#[test]
+fn a_hook_of_the_start_that_fails_fails_the_start_and_names_itself() {
+    let containerd = MockContainerd::start();
+    let shell = std::fs::read(part("busybox/bin/busybox")).unwrap();
+    let cases = [("/bin/sh", "exit status 3"), ("/bin/missing", "No such file")];
+    for (path, why) in cases {
+        let hook = json!([{ "path": path, "args": ["sh", "-c", "exit 3"] }]);
+        let task = containerd.task(guests::HELLO).file("/bin/sh", &shell, 0o755);
+        let task = task.configure(|config| config["hooks"] = json!({ "startContainer": hook })).create();
+        let refusal = task.try_start().unwrap_err();
+        let named = format!("running the startContainer hook {path}: ");
+        assert!(refusal.message.contains(&named) && refusal.message.contains(why), "{refusal}");
+        task.finish();
+        assert_eq!(task.stdout().so_far(), "", "the guest has not run");
+    }
 }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use libcontainer::oci_spec::runtime::{Hook, LinuxSeccompAction, Mount, PosixRlimit, Spec};
+use libcontainer::oci_spec::runtime::{LinuxSeccompAction, Mount, PosixRlimit, Spec};
 
 /// With fewer files open than this, a container may not start.
 const LEAST_FILES: u64 = 64;
@@ -23,7 +23,6 @@ pub(super) fn about(spec: &Spec, bundle: &Path) -> Option<String> {
     sysctls
         .filter_map(|(name, _)| sysctl(name))
         .chain(spec.mounts().iter().flatten().filter_map(|wanted| mount(wanted, &root)))
-        .chain(hooks(spec).filter_map(hook))
         .chain(rlimits.filter_map(rlimit))
         .chain(apparmor(spec))
         .chain(seccomp(spec))
@@ -58,24 +57,6 @@ fn mount(mount: &Mount, root: &Path) -> Option<String> {
     } else {
         cannot(&format!("no such device: the kernel has no {kind:?}"))
     }
-}
-
-/// The programs that run as hooks while a container is made.
-pub(super) fn hooks_of(spec: &Spec) -> Vec<String> {
-    hooks(spec).map(|hook| hook.path().display().to_string()).collect()
-}
-
-fn hooks(spec: &Spec) -> impl Iterator<Item = &Hook> {
-    let hooks = spec.hooks().as_ref();
-    let prestart = hooks.and_then(|hooks| hooks.prestart().as_ref());
-    let others =
-        hooks.map(|hooks| [hooks.create_runtime(), hooks.create_container(), hooks.start_container()]);
-    prestart.into_iter().chain(others.into_iter().flatten().flatten()).flatten()
-}
-
-fn hook(hook: &Hook) -> Option<String> {
-    let found = fs::metadata(hook.path());
-    found.is_err().then(|| format!("hook {}: no such file or directory", hook.path().display()))
 }
 
 fn rlimit(wanted: &PosixRlimit) -> Option<String> {
@@ -151,10 +132,6 @@ mod tests {
                 "\"/no/such\" on /m: no such file",
             ),
             (r#""mounts":[{"destination":"/file","type":"bind","source":"/"}]"#, "on /file: not a directory"),
-            (
-                r#""hooks":{"createRuntime":[{"path":"/nope/hook"}]}"#,
-                "hook /nope/hook: no such file or directory",
-            ),
             (r#""linux":{"seccomp":{"defaultAction":"SCMP_ACT_ERRNO"}}"#, "the seccomp filter forbids"),
             (
                 r#""process":{"cwd":"/","user":{"uid":0,"gid":0},

@@ -21,8 +21,20 @@ pub(super) struct Entrypoint<'a> {
     pub(super) file: File,
     /// Whether the kernel runs it, and not WasmEdge.
     pub(super) native: bool,
+    /// Whether it begins as a module in binary form does.
+    binary: bool,
+    /// Whether its user may execute it, which a module need not be.
+    pub(super) executable: bool,
     /// The function to call, if one is named behind the path.
     pub(super) function: Option<&'a str>,
+}
+
+impl Entrypoint<'_> {
+    /// Whether it is a module by its first bytes, or wants to be one by its name.
+    pub(super) fn is_meant_as_module(&self) -> bool {
+        self.binary
+            || self.path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat")
+    }
 }
 
 /// Finds and opens the file that `arg0` names: `path`, or `path#func` for a module.
@@ -62,10 +74,16 @@ fn open<'a>(name: &str, env: &[String]) -> Result<Entrypoint<'a>, Failure> {
     let read = file.by_ref().take(4).read_to_end(&mut magic).and_then(|_| file.rewind());
     read.map_err(|error| io_failure(&path, &error))?;
     let native = magic.starts_with(b"\x7fELF") || magic.starts_with(b"#!");
-    if native && access(&path, AccessFlags::X_OK).is_err() {
+    // In the working directory only a module is looked for, as under runwasi.
+    if native && !name.contains('/') && path == Path::new(name) {
+        return Err(not_in_path(name));
+    }
+    let executable = access(&path, AccessFlags::X_OK).is_ok();
+    if native && !executable {
         return Err(denied("permission denied (not executable)"));
     }
-    Ok(Entrypoint { path, file, native, function: None })
+    let binary = magic.starts_with(b"\0asm");
+    Ok(Entrypoint { path, file, native, binary, executable, function: None })
 }
 
 /// Opens a file, but not by a link of `/proc` that leads to what a process has open or is run from: for this process that
@@ -100,10 +118,14 @@ fn locate(name: &str, env: &[String]) -> Result<PathBuf, Failure> {
         .map(|dir| Path::new(dir).join(name))
         .chain([PathBuf::from(name)])
         .find(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file()))
-        .ok_or_else(|| Failure {
-            kind: FailureKind::NotFound,
-            message: format!("exec: {name:?}: executable file not found in $PATH"),
-        })
+        .ok_or_else(|| not_in_path(name))
+}
+
+fn not_in_path(name: &str) -> Failure {
+    Failure {
+        kind: FailureKind::NotFound,
+        message: format!("exec: {name:?}: executable file not found in $PATH"),
+    }
 }
 
 fn io_failure(path: &Path, error: &std::io::Error) -> Failure {

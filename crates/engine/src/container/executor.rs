@@ -1,47 +1,32 @@
 //! The executor: what libcontainer calls in the container's init process.
 //!
-//! `validate` comes before create returns and after everything that confines the process: it finds the
-//! entrypoint, and for a module loads it, so that a module that cannot run makes create fail. `exec` comes
+//! `validate` comes before create returns and after everything that confines the process; it loads. `exec` comes
 //! at the start: it closes what the guest must not have, opens its preopens and calls it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
-use libcontainer::oci_spec::runtime::{LinuxSeccomp, Spec};
-use libcontainer::seccomp::initialize_seccomp;
+use libcontainer::hooks::HookError;
+use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::default::DefaultExecutor;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
-use wasmedge_messages::{Channel, Failure, FailureKind, Mode, Native, Reply, command};
+use wasmedge_messages::{Channel, Failure, FailureKind, Reply};
 
-use super::entrypoint;
-use super::{capabilities, home, preopens, signals};
-use crate::guest::{Guest, NativeCode, NotStarted, Outcome, Source};
-use crate::module::{Limits, split_entrypoint};
+use super::loading::{Payload, Task, args, env, whole_args};
+use super::{home, preopens};
+use crate::guest::{Guest, NotStarted, Outcome};
 use crate::shown;
-use crate::title;
 use crate::vm::{Vm, Wasi};
 
 /// Runs one container's process, native or guest.
 #[derive(Clone)]
 pub(super) struct GuestExecutor(Rc<Shared>);
-
-/// What the process is to run, and how much more it has to be confined.
-pub(super) struct Task {
-    /// The module, when it is a layer of the image: its digest and its bytes.
-    pub(super) layer: Option<(String, OwnedFd)>,
-    /// What was compiled from the module, and where that is.
-    pub(super) native: Option<(Native, OwnedFd)>,
-    /// What a module may be.
-    pub(super) limits: Limits,
-    /// A system call filter that libcontainer has not set. It needs `no_new_privs`, which is set first.
-    pub(super) late_seccomp: Option<LinuxSeccomp>,
-}
 
 /// libcontainer clones the executor on its way into the process; all clones mean one process.
 struct Shared {
@@ -51,12 +36,6 @@ struct Shared {
     verdict: Channel,
     home: RefCell<Option<String>>,
     payload: RefCell<Option<Payload>>,
-}
-
-enum Payload {
-    /// A program for the kernel, and where it was found.
-    Native(PathBuf),
-    Guest(Box<Guest>),
 }
 
 impl GuestExecutor {
@@ -75,7 +54,8 @@ impl GuestExecutor {
 
 impl Executor for GuestExecutor {
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
-        match self.0.load(spec) {
+        let task = &mut *self.0.task.borrow_mut();
+        match task.load(&mut self.0.vm.borrow_mut(), self.0.reply.borrow().as_ref(), spec) {
             Ok(payload) => {
                 *self.0.payload.borrow_mut() = Some(payload);
                 Ok(())
@@ -104,6 +84,13 @@ impl Executor for GuestExecutor {
         Ok(())
     }
 
+    /// A hook of the start has failed, and so has the start.
+    fn not_started(&self, error: &HookError) {
+        let failure = Failure { kind: FailureKind::Runtime, message: error.to_string() };
+        tell(self.0.reply.borrow_mut().take(), &Reply::Failed(failure));
+        std::process::exit(1);
+    }
+
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         match self.0.payload.borrow_mut().take() {
             Some(Payload::Native(path)) => self.0.exec_native(&path, spec),
@@ -114,62 +101,6 @@ impl Executor for GuestExecutor {
 }
 
 impl Shared {
-    fn load(&self, spec: &Spec) -> Result<Payload, Failure> {
-        let args = args(spec);
-        let Some(arg0) = args.first() else {
-            let message = "config.json: process.args is empty: there is nothing to run".to_owned();
-            return Err(Failure { kind: FailureKind::Unsupported, message });
-        };
-        title::set_name(args);
-        let dropping = |error: std::io::Error| runtime(&format!("dropping capabilities: {error}"));
-        if spec.process().as_ref().is_some_and(|process| process.capabilities().is_none()) {
-            capabilities::drop_all().map_err(dropping)?;
-        }
-        let mut task = self.task.borrow_mut();
-        if let Some(seccomp) = task.late_seccomp.take() {
-            filter_system_calls(&seccomp)?;
-        }
-        let layer = task.layer.take();
-        let found = match layer {
-            None => Some(entrypoint::find(arg0, env(spec))?),
-            Some(_) => None,
-        };
-        if let Some(found) = found.as_ref().filter(|found| found.native) {
-            signals::restore_defaults();
-            return Ok(Payload::Native(found.path.clone()));
-        }
-        capabilities::keep_as_if_executed().map_err(dropping)?;
-        let (source, function) = match layer {
-            Some((digest, fd)) => (Source::Layer { digest, file: fd.into() }, split_entrypoint(arg0).1),
-            // Once more: with the capabilities that are left, it may not be readable.
-            None => {
-                let found = entrypoint::find(arg0, env(spec))?;
-                (Source::File { path: found.path, file: found.file }, found.function)
-            }
-        };
-        let vm = self.vm.borrow_mut().take().ok_or_else(|| runtime("the VM is gone"))?;
-        let (native, artifact) = task.native.take().unzip();
-        let code = native.as_ref().zip(artifact);
-        let code = code.map(|(native, file)| NativeCode { module: native.module.clone(), file });
-        let guest = Guest::load(vm, source, code, function, task.limits)?;
-        fits(&guest, memory_limit(spec))?;
-        self.tell_mode(&guest, native.is_some_and(|native| native.required))?;
-        signals::end_on_request();
-        Ok(Payload::Guest(Box::new(guest)))
-    }
-
-    fn tell_mode(&self, guest: &Guest, required: bool) -> Result<(), Failure> {
-        if let (Mode::Interpreted { why }, true) = (guest.mode(), required) {
-            let message = format!("{}: native code is required, but {why}", guest.name());
-            return Err(Failure { kind: FailureKind::Unsupported, message });
-        }
-        if let Some(reply) = &*self.reply.borrow() {
-            // A daemon that is gone learns nothing.
-            let _ = reply.send(&Reply::Loaded(guest.mode().clone()), &[]);
-        }
-        Ok(())
-    }
-
     /// Becomes the program. What the kernel refuses is not given to a shell, which `execvp` would do.
     fn exec_native(&self, path: &Path, spec: &Spec) -> Result<(), ExecutorError> {
         let all = whole_args(spec);
@@ -255,55 +186,9 @@ fn close_all_but(kept: Option<&Channel>) {
     }
 }
 
-/// What is to be run; a native program is run with an init that may stand before it.
-fn args(spec: &Spec) -> &[String] {
-    command(whole_args(spec))
-}
-
-fn whole_args(spec: &Spec) -> &[String] {
-    spec.process().as_ref().and_then(|process| process.args().as_deref()).unwrap_or_default()
-}
-
-fn env(spec: &Spec) -> &[String] {
-    spec.process().as_ref().and_then(|process| process.env().as_deref()).unwrap_or_default()
-}
-
 fn add_missing(env: &mut Vec<String>, name: &str, value: Option<&str>) {
     let set = env.iter().any(|pair| pair.split_once('=').is_some_and(|(known, _)| known == name));
     if let (false, Some(value)) = (set, value) {
         env.push(format!("{name}={value}"));
     }
-}
-
-fn filter_system_calls(seccomp: &LinuxSeccomp) -> Result<(), Failure> {
-    nix::sys::prctl::set_no_new_privs()
-        .map_err(|error| runtime(&format!("setting no_new_privs: {error}")))?;
-    initialize_seccomp(seccomp)
-        .map_err(|error| runtime(&format!("setting the system call filter: {error}")))?;
-    Ok(())
-}
-
-fn fits(guest: &Guest, limit: Option<u64>) -> Result<(), Failure> {
-    let needed = guest.minimum_memory();
-    let Some(limit) = limit.filter(|limit| needed > *limit) else { return Ok(()) };
-    let name = guest.name();
-    let message = format!(
-        "{name}: the module needs at least {needed} bytes of memory, the container's limit is {limit}"
-    );
-    Err(Failure { kind: FailureKind::LimitExceeded, message })
-}
-
-/// The container's memory limit in bytes, if it has one (-1 means none, runtime-spec config-linux.md).
-fn memory_limit(spec: &Spec) -> Option<u64> {
-    let resources = spec.linux().as_ref()?.resources().as_ref()?;
-    resources
-        .memory()
-        .as_ref()?
-        .limit()
-        .and_then(|limit| u64::try_from(limit).ok())
-        .filter(|limit| *limit > 0)
-}
-
-fn runtime(message: &str) -> Failure {
-    Failure { kind: FailureKind::Runtime, message: message.to_owned() }
 }

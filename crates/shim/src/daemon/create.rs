@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::ttrpc::Code;
+use oci_spec::runtime::Hooks;
 use wasmedge_messages::{Create, Mode, Reply, Request};
 
 use super::channel::AsyncChannel;
@@ -19,7 +20,7 @@ use super::rootfs::Mount;
 use super::stdio::Streams;
 use super::strays::Strays;
 use super::wiring::Wiring;
-use super::{Daemon, logging, rootfs, working_directory};
+use super::{Daemon, hooks, logging, rootfs, working_directory};
 use crate::bundle::Bundle;
 use crate::cgroup::{self, Cgroup};
 use crate::failure::{Failure, OrFail, Result};
@@ -41,6 +42,8 @@ pub(super) struct CreateRequest {
 #[derive(Debug, Default)]
 struct Trail {
     cgroup: Option<Cgroup>,
+    /// What has to run after the container's end, once its making has begun, and the version of its configuration.
+    hooks: Option<(Hooks, String)>,
     strays: Option<Strays>,
 }
 
@@ -104,8 +107,12 @@ impl Daemon {
         let mut config = bundle.config().or_invalid()?;
         let systemd_cgroup =
             options.systemd_cgroup.unwrap_or_else(|| config.names_a_scope() && cgroup::has_systemd());
+        config.name_cgroup(systemd_cgroup);
         let cgroup = config.cgroup(systemd_cgroup);
         bundle.prepare(systemd_cgroup)?;
+        if config.is_completed() {
+            config.save()?;
+        }
         bundle.share_program(config.pod())?;
         let _held = self.enter_pod(container, &mut config, systemd_cgroup)?;
         if !systemd_cgroup {
@@ -117,6 +124,7 @@ impl Daemon {
         let native = self.native.of(&config, layer.as_deref(), &options).await?;
         let wiring = Wiring::open(&request.streams, self.idle.directory(), self.whose(container)).await?;
         trail.cgroup = Some(cgroup.clone());
+        trail.hooks = config.spec.hooks().clone().map(|hooks| (hooks, config.spec.version().clone()));
         let asked = Create {
             id: container.id().to_owned(),
             bundle: bundle.dir().to_owned(),
@@ -162,6 +170,7 @@ impl Daemon {
 
     /// Removes every trace, so that the same id can be used again at once.
     async fn undo(&self, container: &Arc<Container>, trail: Trail) {
+        let hooks = trail.hooks.clone();
         let bundle = container.bundle().clone();
         let undone = tokio::task::spawn_blocking(move || {
             if let Some(strays) = &trail.strays {
@@ -172,6 +181,10 @@ impl Daemon {
         match undone.await.context("a worker thread died").and_then(|cleared| cleared) {
             Ok(()) => {}
             Err(error) => log::error!(target: container.id(), "undoing the create: {error:#}"),
+        }
+        if let Some((hooks, version)) = hooks {
+            // As runc does it when a create has failed.
+            hooks::poststop(Some(&hooks), container.bundle(), &version, &self.reaper).await;
         }
         self.unregister(container);
     }

@@ -9,7 +9,6 @@ use super::container::Container;
 use super::event::Event;
 use super::lifecycle::Phase;
 use super::{Daemon, hooks};
-use crate::bundle::Config;
 use crate::failure::{Failure, Result};
 use crate::remains::{self, Exit};
 
@@ -45,23 +44,10 @@ impl Daemon {
         let (bundle, cgroup) = (container.bundle().clone(), made.cgroup.clone());
         let cleared = tokio::task::spawn_blocking(move || remains::clear(&bundle, Some(&cgroup))).await;
         cleared.context("a worker thread died")?.context("cleaning up after the container")?;
-        self.run_poststop(container, &made.config).await;
+        let spec = &made.config.spec;
+        hooks::poststop(spec.hooks().as_ref(), container.bundle(), spec.version(), &self.reaper).await;
         self.unregister(container);
         self.events.publish(container.subject(first), Event::Deleted { pid, exit });
         Ok((pid, exit))
-    }
-
-    async fn run_poststop(&self, container: &Container, config: &Config) {
-        let state = hooks::State {
-            oci_version: config.spec.version(),
-            id: container.id(),
-            status: "stopped",
-            pid: 0,
-            bundle: container.bundle().dir(),
-        };
-        let hooks = config.spec.hooks().as_ref().and_then(|hooks| hooks.poststop().as_ref());
-        for error in hooks::run_all(hooks, &state, &self.reaper).await {
-            log::warn!(target: container.id(), "{error:#}");
-        }
     }
 }

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use oci_spec::runtime::Hook;
+use oci_spec::runtime::{Hook, Hooks};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::reaper::Reaper;
+use crate::bundle::Bundle;
 
 /// What a hook is told of the container (OCI runtime specification, "State").
 #[derive(Debug, serde::Serialize)]
@@ -28,30 +29,28 @@ fn is_zero(pid: &u32) -> bool {
     *pid == 0
 }
 
-/// Runs the hooks one after the other; the first that fails is the error.
-pub(super) async fn run(hooks: Option<&Vec<Hook>>, state: &State<'_>, reaper: &Reaper) -> Result<()> {
-    for hook in hooks.into_iter().flatten() {
-        run_one(hook, state, reaper).await?;
+/// Runs the poststart hooks one after the other; the first that fails is the error.
+pub(super) async fn poststart(hooks: Option<&Hooks>, state: &State<'_>, reaper: &Reaper) -> Result<()> {
+    for hook in hooks.and_then(|hooks| hooks.poststart().as_ref()).into_iter().flatten() {
+        run("poststart", hook, state, reaper).await?;
     }
     Ok(())
 }
 
-/// Runs the hooks one after the other, those after one that fails too; the failures.
-pub(super) async fn run_all(
-    hooks: Option<&Vec<Hook>>,
-    state: &State<'_>,
-    reaper: &Reaper,
-) -> Vec<anyhow::Error> {
-    let mut failures = Vec::new();
-    for hook in hooks.into_iter().flatten() {
-        failures.extend(run_one(hook, state, reaper).await.err());
+/// Runs the poststop hooks one after the other, those after one that fails too; the failures are logged.
+pub(super) async fn poststop(hooks: Option<&Hooks>, bundle: &Bundle, oci_version: &str, reaper: &Reaper) {
+    let (id, bundle) = (bundle.id(), bundle.dir());
+    let state = State { oci_version, id, status: "stopped", pid: 0, bundle };
+    for hook in hooks.and_then(|hooks| hooks.poststop().as_ref()).into_iter().flatten() {
+        if let Err(error) = run("poststop", hook, &state, reaper).await {
+            log::warn!(target: id, "{error:#}");
+        }
     }
-    failures
 }
 
-async fn run_one(hook: &Hook, state: &State<'_>, reaper: &Reaper) -> Result<()> {
+async fn run(kind: &str, hook: &Hook, state: &State<'_>, reaper: &Reaper) -> Result<()> {
     let run = execute(hook, state, reaper).await;
-    run.with_context(|| format!("running the hook {}", hook.path().display()))
+    run.with_context(|| format!("running the {kind} hook {}", hook.path().display()))
 }
 
 async fn execute(hook: &Hook, state: &State<'_>, reaper: &Reaper) -> Result<()> {

@@ -60,8 +60,13 @@ impl Daemon {
 
     async fn run_guest(&self, container: &Container, made: &Made) -> std::result::Result<(), NotRunning> {
         notify(container.bundle()).context("starting the container")?;
-        // A native program closes the channel by being executed.
-        if let Some(Reply::Failed(failure)) = made.replies.hear_of_start().await? {
+        // A native program closes the channel by being executed. A hook in the container may take its time before that.
+        let hooks = made.config.spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
+        let heard = match hooks.is_some_and(|hooks| !hooks.is_empty()) {
+            true => made.replies.receive().await.context("hearing the engine")?,
+            false => made.replies.hear_of_start().await?,
+        };
+        if let Some(Reply::Failed(failure)) = heard {
             return Err(NotRunning { failure: failure.into(), patience: PATIENCE });
         }
         let state = hooks::State {
@@ -71,8 +76,7 @@ impl Daemon {
             pid: container.first.lifecycle().pid(),
             bundle: container.bundle().dir(),
         };
-        let hooks = made.config.spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_ref());
-        Ok(hooks::run(hooks, &state, &self.reaper).await?)
+        Ok(hooks::poststart(made.config.spec.hooks().as_ref(), &state, &self.reaper).await?)
     }
 }
 
