@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wasmedge_shim_tests::guests::{self, Guest};
 use wasmedge_shim_tests::ttrpc::Code;
-use wasmedge_shim_tests::{MockContainerd, Refusal, TaskBuilder, eventually, here, part};
+use wasmedge_shim_tests::{
+    MockContainerd, Refusal, TaskBuilder, eventually, has_cgroup_version_2, here, part,
+};
 
 use crate::signal;
 
@@ -207,11 +209,18 @@ fn a_config_that_this_host_cannot_fulfil() {
     );
     fails(
         |config| config["hooks"] = json!({ "createRuntime": [{ "path": "/nope/hook" }] }),
-        &["hook /nope/hook: no such file or directory"],
+        &["running the createRuntime hook /nope/hook: ", "No such file or directory"],
     );
     fails(
         |config| config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" }),
         &["the seccomp filter forbids"],
+    );
+    let name = "a".repeat(100);
+    let task = containerd.task(guests::HELLO).configure(|config| config["hostname"] = json!(name));
+    create_fails(&containerd, task, &["hostname", &name, "invalid argument"]);
+    fails(
+        |config| config["linux"]["namespaces"][1]["path"] = json!("/nope/ipc"),
+        &["/nope/ipc: no such file or directory"],
     );
     fails(|config| config["root"]["path"] = json!("/nope/root"), &["/nope/root", "No such file"]);
     let mount = |config: &mut serde_json::Value, mount| config["mounts"].as_array_mut().unwrap().push(mount);
@@ -238,6 +247,19 @@ fn a_config_that_asks_for_what_would_be_ignored() {
     }
     let task = containerd.task(guests::HELLO).args(&["a\0b"]);
     create_fails(&containerd, task, &["process.args", "NUL"]);
+    let label = json!("system_u:object_r:container_file_t:s0");
+    let task = containerd.task(guests::HELLO).configure(|config| config["linux"]["mountLabel"] = label);
+    create_fails(&containerd, task, &["linux.mountLabel", "SELinux"]);
+    let limits = json!({ "mlx5_0": { "hcaHandles": 1 } });
+    let task = containerd.task(guests::HELLO);
+    let task = task.configure(|config| config["linux"]["resources"]["rdma"] = limits);
+    create_fails(&containerd, task, &["linux.resources.rdma"]);
+    if !has_cgroup_version_2() {
+        let unified = json!({ "memory.high": "1000000" });
+        let task = containerd.task(guests::HELLO);
+        let task = task.configure(|config| config["linux"]["resources"]["unified"] = unified);
+        create_fails(&containerd, task, &["linux.resources.unified", "memory.high"]);
+    }
 }
 
 #[test]
