@@ -26,6 +26,7 @@ mod native;
 mod output;
 mod pause;
 mod pressure;
+mod setting;
 mod sockets;
 mod survival;
 mod task_api;

@@ -78,12 +78,11 @@ pub(super) fn set() -> Result<()> {
     let refusal = || LinuxSyscallBuilder::default().action(LinuxSeccompAction::ScmpActErrno);
     let refuse = refusal().names(names(REFUSED)).build()?;
     let is_missing = refusal().names(names(&[CLONE3])).errno_ret(libc::ENOSYS.unsigned_abs()).build()?;
-    // More threads, but no process, and so no namespace either. libcontainer 0.7.0 takes the second value for the
-    // mask, where runc takes the first.
+    // More threads, but no process, and so no namespace either.
     let is_no_thread = LinuxSeccompArgBuilder::default()
         .index(0_usize)
-        .value(0_u64)
-        .value_two(u64::from(libc::CLONE_THREAD.unsigned_abs()))
+        .value(u64::from(libc::CLONE_THREAD.unsigned_abs()))
+        .value_two(0_u64)
         .op(LinuxSeccompOperator::ScmpCmpMaskedEq)
         .build()?;
     let no_process = refusal().names(names(&["clone"])).args(vec![is_no_thread]).build()?;
