@@ -1,5 +1,6 @@
 //! Exec: one more process in a container, as many as one likes.
 
+use serde_json::json;
 use wasmedge_shim_tests::ttrpc::Code;
 use wasmedge_shim_tests::{DEADLINE, MockContainerd, Task, api, guests, part};
 
@@ -208,4 +209,47 @@ fn a_thousand_execs_leave_nothing_in_the_daemon() {
     assert_eq!(descriptors(), open);
     assert_eq!(std::fs::read_dir(task.bundle().join("wasmedge/.exec")).unwrap().count(), 0);
     end(&task);
+}
+
+#[test]
+fn an_exec_that_is_killed_while_it_is_being_made_says_that_its_container_has_stopped() {
+    let containerd = MockContainerd::start();
+    let mut refused = 0;
+    // Wherever in its making it is hit.
+    for moment in (0..16).map(|step| step * 700) {
+        let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+        let exec = task.exec("e", &["/app.wasm", "sleep"]).add();
+        let kill = format!("usleep {moment}; kill -9 {}", task.pid());
+        let mut killer = containerd.cell().command(part("busybox/bin/busybox"));
+        let mut killer = killer.args(["sh", "-c", &kill]).spawn().unwrap();
+        let started = exec.try_start();
+        assert!(killer.wait().unwrap().success());
+        task.wait();
+        match started {
+            Ok(_) => assert_eq!(exec.wait(), 137),
+            Err(refusal) => {
+                refused += 1;
+                assert!(refusal.message.contains("cannot exec in a stopped"), "after {moment} µs: {refusal}");
+                assert_eq!(refusal.code, Code::FAILED_PRECONDITION, "{refusal}");
+            }
+        }
+        exec.try_delete().unwrap();
+        task.delete();
+    }
+    assert!(refused > 0, "none was hit while it was made");
+}
+
+#[test]
+fn an_exec_that_the_pids_limit_forbids_names_the_limit() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["sleep"]);
+    let task = task.configure(|config| config["linux"]["resources"]["pids"] = json!({ "limit": 2 }));
+    let task = task.create().start();
+    let exec = task.exec("e", &["/app.wasm", "args"]).add();
+    let refusal = exec.try_start().unwrap_err();
+    assert!(refusal.message.contains("pids limit of 2"), "{refusal}");
+    assert_eq!(refusal.code, Code::RESOURCE_EXHAUSTED, "{refusal}");
+    exec.try_delete().unwrap();
+    task.kill(signal::KILL).unwrap();
+    task.finish();
 }

@@ -109,6 +109,20 @@ fn a_call_at_the_wrong_time_is_refused_with_the_code_that_containerd_expects() {
 }
 
 #[test]
+fn a_shutdown_with_containers_left_is_refused() {
+    let containerd = MockContainerd::start();
+    let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    let daemon = task.connect().shim_pid;
+    for now in [false, true] {
+        let request = api::ShutdownRequest { id: task.id().to_owned(), now, ..Default::default() };
+        task.call::<_, api::Empty>("Shutdown", &request).unwrap();
+        assert_eq!(task.connect().shim_pid, daemon, "runc's shim answers, and stays too");
+    }
+    task.kill(signal::KILL).unwrap();
+    task.finish();
+}
+
+#[test]
 fn pids_and_statistics_are_those_of_the_container() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::PROBE).args(&["allocate", "20"]).create().start();

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::ttrpc::Code;
 use oci_spec::runtime;
 use tokio::sync::oneshot;
 use wasmedge_messages::{self as messages, PROCESS_FILE, Reply, Request};
@@ -21,10 +23,15 @@ use super::wiring::Wiring;
 use super::{Daemon, working_directory};
 use crate::entrypoint::Entrypoint;
 use crate::failure::{Failure, OrFail, Result};
+use crate::known_capabilities;
+use crate::limits::Refusals;
 use crate::remains::Exit;
 
 /// The status of an exec that never ran, for those who wait for it all the same.
 const NEVER_RAN: u32 = 255;
+
+/// How long a container's first process may take to be dead once those that were killed with it are.
+const ENDING: Duration = Duration::from_millis(200);
 
 /// What containerd asks for.
 #[derive(Debug)]
@@ -80,12 +87,15 @@ impl Daemon {
     async fn start_exec_in_turn(self: &Arc<Self>, container: Arc<Container>, exec: Arc<Exec>) -> Result<u32> {
         let _turn = exec.process.turn.lock().await;
         may_exec(&container)?;
+        let cgroup = &container.made()?.cgroup;
         container.execs.begin(&exec)?;
         let _expected = self.reaper.expect();
         let process = &exec.process;
+        let refusals = Refusals::of_processes(cgroup);
         let running = match self.run(&container, &exec).await {
             Ok(running) => running,
             Err(failure) => {
+                let failure = explained(failure, &container, refusals).await;
                 let exit = Exit::now(NEVER_RAN);
                 process.close_streams();
                 process.lifecycle().never_ran(exit);
@@ -215,6 +225,25 @@ fn forget(container: &Container, exec: &Exec) {
     }
 }
 
+/// A failure that nobody could explain, if what has become of the container explains it.
+async fn explained(failure: Failure, container: &Container, refusals: Refusals) -> Failure {
+    if !failure.is_unexplained() {
+        return failure;
+    }
+    if container.first.ends_within(ENDING).await {
+        return Failure::precondition("cannot exec in a stopped container");
+    }
+    match refusals.since() {
+        Some(limit) => Failure::new(
+            Code::RESOURCE_EXHAUSTED,
+            anyhow!(
+                "the container's pids limit of {limit} is reached, and making a process takes one more for a moment"
+            ),
+        ),
+        None => failure,
+    }
+}
+
 fn may_exec(container: &Container) -> Result<()> {
     match container.first.phase() {
         Phase::Paused => Err(Failure::precondition("cannot exec in a paused state")),
@@ -225,8 +254,12 @@ fn may_exec(container: &Container) -> Result<()> {
 
 fn parse(any: Option<&Any>, terminal: bool) -> anyhow::Result<runtime::Process> {
     let any = any.context("the exec names no process")?;
-    let mut process: runtime::Process =
-        serde_json::from_slice(&any.value).context("reading the exec's process")?;
+    let known = known_capabilities::only(&any.value);
+    for name in known.iter().flat_map(|known| &known.dropped) {
+        log::warn!("an exec's process: ignoring the unknown capability {name}");
+    }
+    let json = known.as_ref().map_or(&any.value, |known| &known.json);
+    let mut process: runtime::Process = serde_json::from_slice(json).context("reading the exec's process")?;
     process.set_terminal(Some(terminal));
     Ok(process)
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use wasmedge_messages::Mode;
 
@@ -130,6 +132,17 @@ impl Process {
     /// Tells those who wait.
     pub(super) fn tell_exit(&self, exit: Exit) {
         self.exit.send_replace(Some(exit));
+    }
+
+    /// Whether it is dead, or is within that time, reaped or not.
+    #[expect(deprecated, reason = "the successor is an unsafe function; our descriptor never changes")]
+    pub(super) async fn ends_within(&self, time: Duration) -> bool {
+        let dead = async {
+            let pidfd = self.pidfd.get()?.try_clone().ok()?;
+            let pidfd = AsyncFd::with_interest(pidfd, Interest::READABLE).ok()?;
+            pidfd.readable().await.ok().map(drop)
+        };
+        matches!(tokio::time::timeout(time, dead).await, Ok(Some(())))
     }
 
     /// Sends it a signal.
