@@ -8,8 +8,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::json;
 use wasmedge_shim_tests::guests;
-use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually};
+use wasmedge_shim_tests::{DEADLINE, Dockerd, Finished, Image, Store, eventually, part};
 
 const OURS: &str = "--runtime=io.containerd.wasmedge.v1";
 const RUNC: &str = "--runtime=runc";
@@ -94,6 +95,12 @@ impl Done {
         let stderr = finished.stderr.split(" (os error ").next().unwrap_or_default().trim().to_owned();
         Self { code: finished.code(), stdout: finished.stdout.clone(), stderr }
     }
+}
+
+/// The stories share a daemon, which loads an image of a name once.
+fn own_name(image: &Image, suffix: &str) -> String {
+    let name = image.name().rsplit('/').next().and_then(|name| name.split(':').next()).unwrap_or_default();
+    format!("{name}-{suffix}")
 }
 
 #[track_caller]
@@ -277,6 +284,27 @@ fn a_profile_that_forbids_a_system_call_forbids_it() {
     assert_eq!(pair.run(&[&volume, "--cap-drop=DAC_OVERRIDE"], &["cat", "/data/theirs"]).code, 1);
 }
 
+/// The rule, as Docker's own for `clone`, has a mask and what must be left under it.
+#[test]
+fn a_profile_can_compare_under_a_mask() {
+    let pair = Pair::of_images(|image| {
+        let name = own_name(&image, "busybox");
+        image.add(&part("busybox/bin/busybox"), "/bin/busybox").named(&name)
+    });
+    let profile = pair.volume().join("profile.json");
+    let rule = |name: &str, index: u32| {
+        let compare =
+            json!([{ "index": index, "value": 0o070, "valueTwo": 0o050, "op": "SCMP_CMP_MASKED_EQ" }]);
+        json!({ "names": [name], "action": "SCMP_ACT_ERRNO", "args": compare })
+    };
+    let rules =
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule("chmod", 1), rule("fchmodat", 2)] });
+    fs::write(&profile, rules.to_string()).unwrap();
+    let profile = format!("--security-opt=seccomp={}", profile.display());
+    let chmod = |mode| pair.run(&[&profile, "--entrypoint=/bin/busybox"], &["chmod", mode, "/app.wasm"]).code;
+    assert_eq!([chmod("750"), chmod("700"), chmod("770")], [1, 0, 0]);
+}
+
 #[test]
 fn limits_are_the_same_figures() {
     let pair = Pair::new();
@@ -450,21 +478,30 @@ fn a_restart_policy_restarts() {
 
 #[test]
 fn a_wrong_path_is_told_with_the_same_code() {
-    let pair = Pair::new();
-    for entrypoint in ["/missing", "missing", "/etc", "/app.wasm/below"] {
+    let text = Dockerd::shared(Store::Docker).cell().directory().join("notes");
+    fs::write(&text, "no program\n").unwrap();
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
+    let pair = Pair::of_images(|image| {
+        let name = own_name(&image, "notes");
+        image.add(&text, "/notes").named(&name)
+    });
+    for entrypoint in ["/missing", "missing", "/etc", "/app.wasm/below", "/notes"] {
         let flag = format!("--entrypoint={entrypoint}");
         let codes = pair.each(|runtime, image| {
             let failed = pair.docker.docker(&["run", "--rm", runtime, &flag, image]);
             assert!(failed.stderr.contains(entrypoint.trim_end_matches("/below")), "{failed}");
             failed.code()
         });
-        assert!([125, 126, 127].contains(&equal(codes)), "{entrypoint}");
+        let expected = if entrypoint == "/notes" { &[126][..] } else { &[125, 126, 127] };
+        assert!(expected.contains(&equal(codes)), "{entrypoint}: {codes:?}");
     }
     let names = pair.sleeping(&[]);
-    for words in [&["/missing"][..], &["missing"], &["/etc"]] {
+    for words in [&["/missing"][..], &["missing"], &["/etc"], &["/notes"]] {
         let codes =
             names.each_ref().map(|name| pair.docker.docker(&[&["exec", name], words].concat()).code());
         assert!([126, 127].contains(&equal(codes)), "{words:?}");
     }
+    let relative = |name: &String| pair.docker.docker(&["exec", "-w", "tmp", name, "/app.wasm", "args"]);
+    assert_eq!(equal(names.each_ref().map(|name| relative(name).with_code(128).code())), 128);
     names.iter().for_each(|name| pair.docker.remove(name));
 }

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
+use containerd_shim_protos::ttrpc::Code;
 use oci_spec::runtime::{Mount, Spec};
 use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2};
 use rustix::io::Errno;
@@ -27,6 +28,10 @@ pub(super) fn make(config: &Config) -> Result<()> {
 
 /// Whether a further process of a running container would find its working directory.
 pub(super) fn check(pid: u32, cwd: &Path) -> std::result::Result<(), Failure> {
+    if !cwd.is_absolute() {
+        let message = format!("process.cwd {:?}: Cwd must be an absolute path", cwd.display().to_string());
+        return Err(Failure::new(Code::INVALID_ARGUMENT, anyhow::Error::msg(message)));
+    }
     let Ok(root) = rustix::fs::open(format!("/proc/{pid}/root"), DIRECTORY, Mode::empty()) else {
         return Ok(());
     };
