@@ -35,6 +35,10 @@ fn a_flag_that_cannot_be_meant_is_refused_by_name() {
     run(guests::HELLO, &["--dir", "/nowhere"], &[]).with_code(2).complaining(&["--dir", "/nowhere"]);
     run(guests::HELLO, &["--colour"], &[]).with_code(2).complaining(&["--colour"]);
     engine(&["run"]).with_code(2).complaining(&["MODULE"]);
+    let module = guests::HELLO.path().display().to_string();
+    let pack = engine(&["pack", &module, "--tag=x:1", "--output=/nowhere/below/x.tar"]).with_code(1);
+    pack.complaining(&["/nowhere/below/x.tar: No such file or directory"]);
+    assert!(!Path::new("/nowhere").exists());
 }
 
 #[test]

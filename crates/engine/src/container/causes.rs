@@ -6,6 +6,7 @@
 
 use std::io::{PipeReader, PipeWriter, Read};
 
+use nix::errno::Errno;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// More than this is not read: the first lines are the innermost causes.
@@ -50,18 +51,31 @@ impl Causes {
     }
 }
 
-/// A logged line for people. libcontainer logs errors as Rust writes a structure down; in one of the kernel's refusals
-/// three words of it count: which file, which value, what the kernel said.
+/// A logged line for people. libcontainer logs errors as Rust writes a structure down (`did what err=… name=…`); of that
+/// three things count: which file or value, what was written into it, what the kernel said.
 fn plain(line: &str) -> String {
-    let field = |name: &str| {
-        let (_, rest) = line.split_once(&format!("{name}: \""))?;
-        rest.split_once('"').map(|(value, _)| value)
+    let quoted = |start: &str| Some(line.split_once(start)?.1.split_once('"')?.0);
+    let what =
+        line.split_once('=').and_then(|(start, _)| start.rsplit_once(' ')).map_or(line, |(what, _)| what);
+    let Some(said) = quoted("message: \"").map(str::to_owned).or_else(|| errno(line)) else {
+        return what.to_owned();
     };
-    match (field("path"), field("data"), field("message")) {
-        (Some(path), Some(data), Some(said)) => format!("writing {data:?} to {path}: {said}"),
-        (Some(path), None, Some(said)) => format!("{path}: {said}"),
-        _ => line.to_owned(),
+    let path = ["path: \"", "path: Some(\"", "path=\""].into_iter().find_map(quoted);
+    match (path, quoted("data: \""), quoted("=\"")) {
+        (Some(path), Some(data), _) => format!("writing {data:?} to {path}: {said}"),
+        (Some(path), None, _) => format!("{path}: {said}"),
+        (None, _, Some(value)) => format!("{what} {value:?}: {said}"),
+        (None, _, None) if what == line => line.to_owned(),
+        (None, _, None) => format!("{what}: {said}"),
     }
+}
+
+/// What the first of the kernel's errors that stands in the line by its name means.
+fn errno(line: &str) -> Option<String> {
+    let named = |word: &str| (1..134).map(Errno::from_raw).find(|errno| format!("{errno:?}") == word);
+    let words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    let errno = words.filter(|word| word.starts_with('E')).find_map(named)?;
+    Some(errno.desc().to_lowercase())
 }
 
 #[cfg(test)]
@@ -73,6 +87,13 @@ mod tests {
         let logged = r#"failed to apply cgroup pid=Pid(7) err=V1(WrappedIo(Write { err: Os { code: 22, kind: InvalidInput, message: "Invalid argument" }, path: "/sys/fs/cgroup/cpu/c1/cpu.rt_runtime_us", data: "1000" })) init=true"#;
         let expected = r#"writing "1000" to /sys/fs/cgroup/cpu/c1/cpu.rt_runtime_us: Invalid argument"#;
         assert_eq!(plain(logged), expected);
+        let logged = r#"failed to set hostname err=Nix(EINVAL) hostname="a-long-one""#;
+        assert_eq!(plain(logged), r#"failed to set hostname "a-long-one": invalid argument"#);
+        let logged = r#"failed to open namespace file err=ENOENT namespace=LinuxNamespace { typ: Network, path: Some("/nope") }"#;
+        assert_eq!(plain(logged), "/nope: no such file or directory");
+        let logged =
+            "failed to apply cgroup pid=Pid(7) err=V1(MemoryController(UnableToSet { target: 1 })) init=true";
+        assert_eq!(plain(logged), "failed to apply cgroup");
         assert_eq!(plain("no such thing"), "no such thing");
     }
 }
