@@ -1,6 +1,8 @@
 //! Events are what containerd is told without having asked: a container was created, has started, exited, was deleted.
 //!
-//! They are sent one after the other, in the order in which they happened. While containerd is away they wait.
+//! They are sent one after the other, in the order in which they happened. While containerd is away they wait. An event
+//! is sent again only when the connection breaks before it is accepted, never for containerd being slow: whoever is held
+//! up (stopped, swapped out, short of a processor) reads later what it was sent, and would be told twice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,9 +20,6 @@ use super::event::{Event, Subject};
 
 /// The most events that wait; beyond it the oldest are dropped.
 const MOST: usize = 16 * 1024;
-/// How long containerd may take to accept one. One that it is sent again, it hears twice; so that is for a containerd
-/// that hangs. One that is gone is noticed at once.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a daemon that leaves waits for the last of them.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts to reach containerd.
@@ -133,8 +132,58 @@ async fn send(
         Some(client) => client,
         None => containerd.insert(EventsClient::new(Client::connect(&format!("unix://{address}")).await?)),
     };
-    let mut context = ttrpc::context::with_duration(PATIENCE);
+    let mut context = ttrpc::context::Context::default();
     context.add("containerd-namespace-ttrpc".to_owned(), envelope.namespace.clone());
     let request = ForwardRequest { envelope: MessageField::some(envelope.clone()), ..Default::default() };
     client.forward(context, &request).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use containerd_shim_protos::api::Empty;
+    use containerd_shim_protos::shim_async::create_events;
+    use containerd_shim_protos::ttrpc::r#async::{Server, TtrpcContext};
+
+    use super::*;
+    use crate::daemon::stdio::Streams;
+    use crate::remains::Exit;
+
+    /// A containerd that takes an hour to accept an event.
+    #[derive(Default)]
+    struct Slow {
+        heard: Mutex<Vec<String>>,
+        accepted: Notify,
+    }
+
+    #[async_trait]
+    impl containerd_shim_protos::shim_async::Events for Slow {
+        async fn forward(&self, _: &TtrpcContext, request: ForwardRequest) -> ttrpc::Result<Empty> {
+            self.heard.lock().unwrap().push(request.envelope().topic.clone());
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            self.accepted.notify_one();
+            Ok(Empty::new())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_containerd_hears_each_event_once_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let address = dir.path().join("c.sock.ttrpc").display().to_string();
+        let containerd = Arc::new(Slow::default());
+        let service = create_events(containerd.clone());
+        let mut server =
+            Server::new().bind(&format!("unix://{address}")).unwrap().register_service(service);
+        server.start().await.unwrap();
+
+        let events = Events::start(address, "story".to_owned());
+        let streams = Streams::default();
+        let of = Subject { container: "c", bundle: dir.path(), exec: None, streams: &streams };
+        events.publish(of, Event::Created { pid: 1 });
+        events.publish(of, Event::Exited { pid: 1, exit: Exit { status: 0, at: SystemTime::now() } });
+        containerd.accepted.notified().await;
+        containerd.accepted.notified().await;
+        assert_eq!(*containerd.heard.lock().unwrap(), ["/tasks/create", "/tasks/exit"]);
+        server.shutdown().await.unwrap();
+    }
 }
