@@ -34,6 +34,8 @@ mod setbacks;
 mod start;
 mod stats;
 mod stats_files;
+mod stats_hugetlb;
+mod stats_pressure;
 mod stats_v1;
 mod stats_v2;
 mod stdio;

@@ -7,6 +7,7 @@
 mod cgroupfs;
 mod containerd;
 mod docker;
+mod figures;
 mod installer;
 mod limits;
 mod node;

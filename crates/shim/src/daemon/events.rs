@@ -172,8 +172,7 @@ mod tests {
         let address = dir.path().join("c.sock.ttrpc").display().to_string();
         let containerd = Arc::new(Slow::default());
         let service = create_events(containerd.clone());
-        let mut server =
-            Server::new().bind(&format!("unix://{address}")).unwrap().register_service(service);
+        let mut server = Server::new().bind(&format!("unix://{address}")).unwrap().register_service(service);
         server.start().await.unwrap();
 
         let events = Events::start(address, "story".to_owned());

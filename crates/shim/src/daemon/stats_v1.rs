@@ -6,6 +6,7 @@ use containerd_shim_protos::cgroups::metrics as v1;
 use containerd_shim_protos::protobuf::MessageField;
 
 use super::stats_files::Files;
+use super::stats_hugetlb;
 use crate::cgroup::Cgroup;
 
 /// The kernel counts a container's user and system time in these, whatever its own timer.
@@ -24,6 +25,7 @@ pub(super) fn collect(cgroup: &Cgroup) -> v1::Metrics {
             ..Default::default()
         }),
         blkio: MessageField::some(blkio_v1(&files("blkio"))),
+        hugetlb: stats_hugetlb::version_1(&files("hugetlb"), &stats_hugetlb::sizes()),
         memory_oom_control: MessageField::some(v1::MemoryOomControl {
             oom_kill_disable: oom.get("oom_kill_disable"),
             under_oom: oom.get("under_oom"),

@@ -6,6 +6,8 @@ use containerd_shim_protos::cgroups_v2::metrics as v2;
 use containerd_shim_protos::protobuf::MessageField;
 
 use super::stats_files::Files;
+use super::stats_hugetlb;
+use super::stats_pressure::pressure;
 
 /// Reads every file that containerd's message has a place for.
 pub(super) fn collect(files: &Files) -> v2::Metrics {
@@ -13,7 +15,7 @@ pub(super) fn collect(files: &Files) -> v2::Metrics {
     v2::Metrics {
         pids: MessageField::some(v2::PidsStat {
             current: files.number("pids.current"),
-            limit: files.limit("pids.max"),
+            limit: files.bound("pids.max"),
             ..Default::default()
         }),
         cpu: MessageField::some(v2::CPUStat {
@@ -25,10 +27,21 @@ pub(super) fn collect(files: &Files) -> v2::Metrics {
             throttled_usec: cpu.get("throttled_usec"),
             nr_bursts: cpu.get("nr_bursts"),
             burst_usec: cpu.get("burst_usec"),
+            psi: pressure(files, "cpu.pressure"),
             ..Default::default()
         }),
         memory: MessageField::some(memory_v2(files)),
-        io: MessageField::some(v2::IOStat { usage: io_v2(&files.text("io.stat")), ..Default::default() }),
+        io: MessageField::some(v2::IOStat {
+            usage: io_v2(&files.text("io.stat")),
+            psi: pressure(files, "io.pressure"),
+            ..Default::default()
+        }),
+        rdma: MessageField::some(v2::RdmaStat {
+            current: rdma_v2(&files.text("rdma.current")),
+            limit: rdma_v2(&files.text("rdma.max")),
+            ..Default::default()
+        }),
+        hugetlb: stats_hugetlb::version_2(files, &stats_hugetlb::sizes()),
         memory_events: MessageField::some(v2::MemoryEvents {
             low: events.get("low"),
             high: events.get("high"),
@@ -82,6 +95,7 @@ fn memory_v2(files: &Files) -> v2::MemoryStat {
         swap_usage: files.number("memory.swap.current"),
         swap_limit: files.bound("memory.swap.max"),
         swap_max_usage: files.number("memory.swap.peak"),
+        psi: pressure(files, "memory.pressure"),
         ..Default::default()
     }
 }
@@ -100,6 +114,25 @@ fn io_v2(text: &str) -> Vec<v2::IOEntry> {
             wbytes: counter("wbytes"),
             rios: counter("rios"),
             wios: counter("wios"),
+            ..Default::default()
+        })
+    };
+    text.lines().filter_map(entry).collect()
+}
+
+/// Lines as `mlx4_0 hca_handle=2 hca_object=max`; the largest number stands for `max`.
+fn rdma_v2(text: &str) -> Vec<v2::RdmaEntry> {
+    let entry = |line: &str| {
+        let (device, counters) = line.split_once(' ')?;
+        let counters: HashMap<_, _> = counters.split(' ').filter_map(|pair| pair.split_once('=')).collect();
+        let counter = |name: &str| match counters.get(name) {
+            Some(&"max") => u32::MAX,
+            number => number.and_then(|number| number.parse().ok()).unwrap_or(0),
+        };
+        Some(v2::RdmaEntry {
+            device: device.to_owned(),
+            hca_handles: counter("hca_handle"),
+            hca_objects: counter("hca_object"),
             ..Default::default()
         })
     };
@@ -127,6 +160,11 @@ mod tests {
             ("pids.current", "2\n"),
             ("pids.max", "max\n"),
             ("io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n"),
+            ("rdma.max", "mlx4_0 hca_handle=2 hca_object=max\n"),
+            (
+                "memory.pressure",
+                "some avg10=1.50 avg60=0.25 avg300=0.00 total=42\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n",
+            ),
         ] {
             fs::write(dir.path().join(name), text).unwrap();
         }
@@ -136,8 +174,13 @@ mod tests {
         assert_eq!((metrics.cpu.usage_usec, metrics.cpu.system_usec), (3000, 1000));
         assert_eq!((metrics.memory.usage, metrics.memory.usage_limit), (4096, u64::MAX));
         assert_eq!((metrics.memory.anon, metrics.memory.inactive_file), (1024, 512));
-        assert_eq!((metrics.pids.current, metrics.pids.limit), (2, 0));
+        assert_eq!((metrics.pids.current, metrics.pids.limit), (2, u64::MAX));
         assert_eq!((metrics.io.usage[0].major, metrics.io.usage[0].wios), (8, 4));
         assert_eq!(metrics.memory_events.oom_kill, 1);
+        let limit = &metrics.rdma.limit[0];
+        assert_eq!((limit.device.as_str(), limit.hca_handles, limit.hca_objects), ("mlx4_0", 2, u32::MAX));
+        let psi = &metrics.memory.psi;
+        assert_eq!((psi.some.avg10, psi.some.avg60, psi.some.total, psi.full.total), (1.5, 0.25, 42, 7));
+        assert!(metrics.cpu.psi.is_none(), "the kernel tells nothing of it");
     }
 }
