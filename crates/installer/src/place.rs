@@ -88,7 +88,7 @@ impl Place {
             }
             Source::GoTemplates(directory) => {
                 let name = match version {
-                    ConfigVersion::Three => "config-v3.toml.tmpl",
+                    ConfigVersion::Three | ConfigVersion::Four => "config-v3.toml.tmpl",
                     _ => "config.toml.tmpl",
                 };
                 Self { is_read: false, ..at(directory.join(name), Form::Block, version) }

@@ -26,8 +26,10 @@ pub(crate) enum ConfigVersion {
     One,
     /// Of containerd 1.3 and later.
     Two,
-    /// Of containerd 2.x.
+    /// Of containerd 2.0 and later.
     Three,
+    /// Of containerd 2.3 and later, which takes those of version 3 too.
+    Four,
 }
 
 /// What containerd is told.
@@ -69,7 +71,9 @@ impl ConfigVersion {
             None | Some(Some(1)) => Ok(Self::One),
             Some(Some(2)) => Ok(Self::Two),
             Some(Some(3)) => Ok(Self::Three),
-            Some(other) => bail!("the configuration is of version {other:?}; 1, 2 and 3 are known"),
+            Some(Some(4)) => Ok(Self::Four),
+            Some(Some(other)) => bail!("the configuration is of version {other}; 1 to 4 are known"),
+            Some(None) => bail!("the configuration's version is not a number"),
         }
     }
 
@@ -78,7 +82,7 @@ impl ConfigVersion {
         match self {
             Self::One => "cri",
             Self::Two => "io.containerd.grpc.v1.cri",
-            Self::Three => "io.containerd.cri.v1.runtime",
+            Self::Three | Self::Four => "io.containerd.cri.v1.runtime",
         }
     }
 

@@ -52,11 +52,21 @@ fn a_table_is_inserted_and_all_else_stays() {
 
 #[test]
 fn inserting_twice_is_inserting_once_and_removing_gives_the_first_text() {
-    for text in [KUBEADM_3, "version = 2\n", "", "version = 3\nimports = ['/etc/x/*.toml']\n"] {
+    for text in
+        [KUBEADM_3, "version = 2\n", "", "version = 4\n", "version = 3\nimports = ['/etc/x/*.toml']\n"]
+    {
         let once = registration().insert_into(text, Runtimes::WithRunc).unwrap();
         assert_eq!(registration().insert_into(&once, Runtimes::WithRunc).unwrap(), once);
         assert_eq!(registration().remove_from(&once).unwrap(), text);
     }
+}
+
+#[test]
+fn the_runtimes_of_version_4_are_where_those_of_version_3_are() {
+    let new = registration().insert_into("version = 4\n", Runtimes::OurOnly).unwrap();
+    assert!(new.contains("[plugins.\"io.containerd.cri.v1.runtime\".containerd.runtimes.wasmedge]"), "{new}");
+    let unknown = registration().insert_into("version = 5\n", Runtimes::OurOnly).unwrap_err();
+    assert_eq!(unknown.to_string(), "the configuration is of version 5; 1 to 4 are known");
 }
 
 #[test]
