@@ -20,6 +20,7 @@ const CHANCE: &[&str] = &[
     "io.usage[].rbytes",
     "io.usage[].rios",
     "memory.active_file",
+    "memory.anon_thp",
     "memory.file_dirty",
     "memory.file_mapped",
     "memory.file_writeback",
@@ -30,6 +31,8 @@ const CHANCE: &[&str] = &[
     "memory.pgscan",
     "memory.pgsteal",
     "memory.sock",
+    "memory.thp_collapse_alloc",
+    "memory.thp_fault_alloc",
     "memory.unevictable",
 ];
 
