@@ -5,7 +5,6 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use wasmedge_shim_tests::guests::{self, Guest};
 use wasmedge_shim_tests::{
@@ -349,11 +348,11 @@ fn containers_of_one_module_share_its_native_code() {
 fn a_daemon_that_does_not_answer_is_named_by_ps() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
-    let daemon = Pid::from_raw(containerd.cell().processes_named("containerd-shim-wasmedge-v1")[0]).unwrap();
-    kill_process(daemon, Signal::STOP).unwrap();
+    let daemon = containerd.cell().processes_named("containerd-shim-wasmedge-v1");
+    containerd.cell().kill("STOP", &daemon).success();
     let mut ps = containerd.cell().command(product("bin/wasmedge-engine"));
     let listed = finish(ps.arg("ps"), DEADLINE).with_code(1);
-    kill_process(daemon, Signal::CONT).unwrap();
+    containerd.cell().kill("CONT", &daemon).success();
     assert!(listed.stdout.starts_with("NAMESPACE"), "{listed}");
     listed.complaining(&["the list is not whole", "guests.sock: no answer after 5s"]);
     task.kill(signal::TERM).unwrap();
@@ -382,7 +381,7 @@ fn a_person_can_warm_list_verify_and_prune_the_cache() {
     assert!(cache(&["prune", "--size", "0"]).success().stdout.starts_with("1 removed"));
     assert!(!cache(&["ls"]).success().stdout.contains("hello.wasm"));
 
-    fs::write(containerd.cell().outside("/etc/containerd-shim-wasmedge.toml"), "CacheSize = 1\n").unwrap();
+    fs::write(containerd.cell().outside("/run/containerd-shim-wasmedge.toml"), "CacheSize = 1\n").unwrap();
     let warmed = cache(&["warm", &hello]).with_code(1);
     warmed.complaining(&["hello.wasm: its native code was removed again: CacheSize is 1 bytes"]);
 }

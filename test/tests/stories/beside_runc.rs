@@ -531,7 +531,8 @@ fn a_restart_policy_restarts() {
 
 #[test]
 fn a_wrong_path_is_told_with_the_same_code() {
-    let text = Dockerd::shared(Store::Docker).cell().directory().join("notes");
+    let directory = tempfile::tempdir().unwrap();
+    let text = directory.path().join("notes");
     fs::write(&text, "no program\n").unwrap();
     fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
     let pair = Pair::of_images(|image| {

@@ -85,8 +85,7 @@ pub(super) fn handler() -> String {
             deployed("containerd-sandbox.toml").replace("runtimes.wasmedge-sandbox]", "runtimes.wasmedge]")
         }
     };
-    let users = deployed("containerd-users.toml").replace("version = 3
-", "");
+    let users = deployed("containerd-users.toml").replace("version = 3\n", "");
     let program = product("bin/containerd-shim-wasmedge-v1").display().to_string();
     handler + &users.replace("/usr/local/bin/containerd-shim-wasmedge-v1", &program)
 }
