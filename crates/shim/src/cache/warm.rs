@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use tokio::runtime::Runtime;
-use wasmedge_cache::Cache;
+use wasmedge_cache::{Cache, Key};
 
 use super::open;
 use super::progress::Progress;
@@ -51,7 +51,7 @@ pub(super) fn warm(words: &[&str]) -> Result<()> {
             let begun = Instant::now();
             let compiled = {
                 let _progress = Progress::show(done, all, what.clone());
-                compile(&cache, &compiler, module)
+                compile(&cache, &compiler, key, module)
             };
             done += 1;
             let said = format!("[{done}/{all}] {what}: ");
@@ -127,9 +127,8 @@ impl Store {
 }
 
 /// Whether there was something to do.
-fn compile(cache: &Arc<Cache>, compiler: &Compiler, module: Module) -> Result<bool> {
+fn compile(cache: &Arc<Cache>, compiler: &Compiler, key: Key, module: Module) -> Result<bool> {
     let (digest, name) = (module.digest, module.name.clone());
-    let key = compiler.key(digest);
     let told = |fault: &wasmedge_cache::Fault| eprintln!("removed {key}: {fault}");
     let (draft, _turn) = loop {
         if cache.find(&key, told).is_some() {
