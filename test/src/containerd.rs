@@ -64,9 +64,15 @@ impl Containerd {
 
     /// Kills the containerd, not its shims, and starts another on the same state.
     pub fn restart(&mut self) {
+        self.restart_after(|_| {});
+    }
+
+    /// The same, with something done while there is none.
+    pub fn restart_after(&mut self, meanwhile: impl FnOnce(&Cell)) {
         let pid = || self.cell.processes_named("containerd --config")[0];
         self.cell.kill("KILL", &[pid()]).success();
         self.process.wait().unwrap();
+        meanwhile(&self.cell);
         let (process, log) = Self::spawn(&self.cell, CONFIGURATION);
         self.cell.adopt(pid());
         (self.process, self.log) = (process, log);

@@ -32,6 +32,9 @@ pub fn serve() -> Result<()> {
         match fork_sibling() {
             Ok(Fork::Child) => {
                 drop(channel);
+                if job.is_withdrawn() {
+                    std::process::exit(0);
+                }
                 let Some(vm) = vm.take() else { bail!("the VM is gone") };
                 match job {
                     Job::Create(create, fds) => container::create(vm, create, fds),

@@ -5,6 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -91,6 +92,14 @@ impl Channel {
     }
 }
 
+/// Whether nobody holds the far end of a channel any more.
+pub(crate) fn is_abandoned(end: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(&end, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::io::retry_on_intr(|| poll(&mut polled, Some(&now))).is_ok()
+        && polled[0].revents().contains(PollFlags::HUP)
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -115,6 +124,16 @@ mod tests {
 
     use super::*;
     use crate::Reply;
+
+    #[test]
+    fn a_channel_is_abandoned_once_its_far_end_is_closed_everywhere() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let again = theirs.0.try_clone().unwrap();
+        drop(theirs);
+        assert!(!is_abandoned(&ours));
+        drop(again);
+        assert!(is_abandoned(&ours));
+    }
 
     #[test]
     fn a_message_arrives_with_its_descriptors() {

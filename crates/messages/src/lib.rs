@@ -76,6 +76,14 @@ impl Request {
 }
 
 impl Job {
+    /// Whether whoever asked has gone: then nothing is to be done, and what it would do is undone already.
+    pub fn is_withdrawn(&self) -> bool {
+        channel::is_abandoned(match self {
+            Self::Create(_, fds) | Self::Exec(_, fds) => &fds.reply,
+            Self::MapUsers(_, reply) => reply,
+        })
+    }
+
     /// The far end of the channel on which it is answered.
     pub fn into_reply(self) -> OwnedFd {
         match self {

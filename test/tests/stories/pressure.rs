@@ -169,6 +169,10 @@ fn of_two_creates_with_one_id_one_wins() {
         let first = scope.spawn(move || first.create());
         containerd.cell().run(&["cat", &gate]).success().printing("here\n");
         assert_eq!(again(&id, &bundle), Code::ALREADY_EXISTS, "while it is being created");
+        // To a containerd that is started now it says that there is no container yet.
+        let of = |id: &str| api::PidsRequest { id: id.to_owned(), ..Default::default() };
+        let pids = companion.call::<_, api::PidsResponse>("Pids", &of(&id));
+        assert_eq!(pids.unwrap_err().code, Code::NOT_FOUND, "while it is being created");
         containerd.cell().run(&["sh", "-c", &format!("echo go > {gate}")]).success();
         let first = first.join().unwrap().start();
         assert_eq!(again(&id, &bundle), Code::ALREADY_EXISTS, "when it is there");

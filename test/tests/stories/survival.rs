@@ -1,6 +1,6 @@
 //! Survival: a daemon, a zygote or containerd dies at a bad moment, and nobody else suffers.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use wasmedge_shim_tests::protobuf::Message;
 use wasmedge_shim_tests::{Captured, Containerd, DEADLINE, Image, MockContainerd, api, eventually, guests};
@@ -151,27 +151,21 @@ fn containerd_cleans_up_after_a_killed_daemon_and_tells_the_codes_that_are_known
     containerd.container(&image).args(&["say", "next"]).run().success().printing("next\n");
 }
 
+/// Has ctr run a container that sleeps, and does not wait for it.
+fn run(containerd: &Containerd, image: &str) -> (String, Child) {
+    let id = containerd.new_id();
+    let mut run = containerd.cell().command("ctr");
+    run.arg("--address").arg(containerd.socket()).args(["--namespace", containerd.namespace()]);
+    run.args(["run", "--detach", "--null-io", "--runtime", "io.containerd.wasmedge.v1"]);
+    run.args(["--cgroup", &format!("/{}/{id}", containerd.namespace()), image, &id, "/app.wasm", "sleep"]);
+    (id, run.stderr(Stdio::null()).spawn().unwrap())
+}
+
 #[test]
 fn a_containerd_that_is_killed_while_containers_are_created_loses_none() {
     let mut containerd = Containerd::start();
     let image = containerd.import(&Image::classic(guests::PROBE));
-    let runs: Vec<_> = (0..8)
-        .map(|_| {
-            let id = containerd.new_id();
-            let mut run = containerd.cell().command("ctr");
-            run.arg("--address").arg(containerd.socket()).args(["--namespace", containerd.namespace()]);
-            run.args(["run", "--detach", "--null-io", "--runtime", "io.containerd.wasmedge.v1"]);
-            run.args([
-                "--cgroup",
-                &format!("/{}/{id}", containerd.namespace()),
-                &image,
-                &id,
-                "/app.wasm",
-                "sleep",
-            ]);
-            (id, run.stderr(Stdio::null()).spawn().unwrap())
-        })
-        .collect();
+    let runs: Vec<_> = (0..8).map(|_| run(&containerd, &image)).collect();
     let cell = containerd.cell();
     eventually("some are there", DEADLINE, || {
         cell.process_ids().iter().any(|pid| cell.describe(*pid).starts_with("/app.wasm")).then_some(())
@@ -185,6 +179,31 @@ fn a_containerd_that_is_killed_while_containers_are_created_loses_none() {
     }
     let said = containerd.container(&image).args(&["say", "next"]).run().success();
     said.printing("next\n");
+    containerd.remove_all();
+    containerd.expect_nothing_left();
+}
+
+#[test]
+fn a_create_that_is_given_up_before_the_engine_has_seen_it_leaves_nothing() {
+    let mut containerd = Containerd::start();
+    let image = containerd.import(&Image::classic(guests::PROBE));
+    containerd.container(&image).args(&["sleep"]).detached();
+    let zygotes = containerd.cell().processes_named("wasmedge-engine zygote");
+    containerd.cell().kill("STOP", &zygotes).success();
+    let (id, mut run) = run(&containerd, &image);
+    let rootfs = format!("{id}/rootfs");
+    eventually("its root filesystem is mounted, so that it is the engine's turn", DEADLINE, || {
+        containerd.cell().mounts().iter().any(|mount| mount.ends_with(&rootfs)).then_some(())
+    });
+    containerd.restart_after(|cell| {
+        eventually("it is undone", DEADLINE, || {
+            cell.mounts().iter().all(|mount| !mount.ends_with(&rootfs)).then_some(())
+        });
+        cell.kill("CONT", &zygotes).success();
+    });
+    assert!(!run.wait().unwrap().success());
+    containerd.container(&image).args(&["say", "next"]).run().success().printing("next\n");
+    assert_eq!(containerd.cell().processes_named("wasmedge-engine zygote"), zygotes);
     containerd.remove_all();
     containerd.expect_nothing_left();
 }

@@ -99,11 +99,12 @@ impl Container {
         }
     }
 
-    /// What it has since it was created; an error before.
+    /// What it has since it was created. Before, it is not found, as runc's shim answers: a containerd that was started
+    /// while another's create is being undone then removes what it finds of it.
     pub(super) fn made(&self) -> Result<&Made> {
         self.made
             .get()
-            .ok_or_else(|| Failure::precondition(format!("container {} is being created", self.id())))
+            .ok_or_else(|| Failure::not_found(format!("container {} is still being created", self.id())))
     }
 
     /// The process that containerd means: the first if it names no exec.

@@ -21,10 +21,11 @@ use super::stdio::Streams;
 use super::strays::Strays;
 use super::wiring::Wiring;
 use super::{Daemon, hooks, logging, rootfs, working_directory};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Config};
 use crate::cgroup::{self, Cgroup};
 use crate::failure::{Failure, OrFail, Result};
 use crate::options::RuntimeOptions;
+use crate::sandbox::Namespaces;
 use crate::{limits, remains};
 
 /// What containerd asks for.
@@ -45,6 +46,17 @@ struct Trail {
     /// What has to run after the container's end, once its making has begun, and the version of its configuration.
     hooks: Option<(Hooks, String)>,
     strays: Option<Strays>,
+}
+
+/// What a container is made from.
+#[derive(Debug)]
+struct Prepared {
+    options: RuntimeOptions,
+    config: Config,
+    systemd_cgroup: bool,
+    cgroup: Cgroup,
+    /// Its pod's namespaces, where the daemon holds them.
+    held: Option<Arc<Namespaces>>,
 }
 
 /// A create that ends with its caller.
@@ -82,11 +94,14 @@ impl Daemon {
     ) -> Result<u32> {
         let _expected = self.reaper.expect();
         let mut trail = Trail::default();
-        let created = tokio::select! {
-            created = self.make(container, request, &mut trail) => created,
-            () = container.cancel.notified() => {
-                Err(Failure::new(Code::CANCELLED, anyhow!("the create was given up")))
-            }
+        let created = match self.prepare(container, &request).await {
+            Ok(prepared) => tokio::select! {
+                created = self.make(container, &request, prepared, &mut trail) => created,
+                () = container.cancel.notified() => {
+                    Err(Failure::new(Code::CANCELLED, anyhow!("the create was given up")))
+                }
+            },
+            Err(failure) => Err(failure),
         };
         if let Err(failure) = &created {
             log::info!(target: container.id(), "creating container {}: {failure}", container.id());
@@ -96,12 +111,8 @@ impl Daemon {
         created
     }
 
-    async fn make(
-        self: &Arc<Self>,
-        container: &Arc<Container>,
-        request: CreateRequest,
-        trail: &mut Trail,
-    ) -> Result<u32> {
+    /// What is not left half way when the caller goes: a thread that mounts goes on mounting.
+    async fn prepare(&self, container: &Arc<Container>, request: &CreateRequest) -> Result<Prepared> {
         let options = RuntimeOptions::from_any(request.options.as_ref()).or_invalid()?;
         let bundle = container.bundle();
         let mut config = bundle.config().or_invalid()?;
@@ -114,12 +125,24 @@ impl Daemon {
             config.save()?;
         }
         bundle.share_program(config.pod())?;
-        let _held = self.enter_pod(container, &mut config, systemd_cgroup)?;
+        let held = self.enter_pod(container, &mut config, systemd_cgroup)?;
         if !systemd_cgroup {
             cgroup.make_parent().context("making the parent of the container's cgroup")?;
         }
-        rootfs::mount(bundle, request.mounts, &self.zygote).await?;
+        rootfs::mount(bundle, &request.mounts, &self.zygote).await?;
         working_directory::make(&config).or_invalid()?;
+        Ok(Prepared { options, config, systemd_cgroup, cgroup, held })
+    }
+
+    async fn make(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        request: &CreateRequest,
+        prepared: Prepared,
+        trail: &mut Trail,
+    ) -> Result<u32> {
+        let Prepared { options, config, systemd_cgroup, cgroup, held: _held } = prepared;
+        let bundle = container.bundle();
         let layer = self.content.layer(&config, container.id(), options.module_size_limit).await?;
         let native = self.native.of(&config, layer.as_deref(), &options).await?;
         let (owner, directory) = (options.stream_owner, self.idle.directory());

@@ -63,7 +63,7 @@ impl Zygote {
         for _ in 0..ATTEMPTS {
             let (replies, theirs) = AsyncChannel::pair().context("making a channel")?;
             let theirs = OwnedFd::from(theirs);
-            let strays = strays.insert(Strays::holding(&theirs)?).clone();
+            let strays = strays.insert(Strays::holding(&theirs)?);
             let fds = CreateFds {
                 reply: theirs.as_fd(),
                 stdin: opened.stdin.as_fd(),
@@ -76,6 +76,7 @@ impl Zygote {
                 Ok(zygote) => zygote,
                 Err(error) => return Err(self.explained(error).await),
             };
+            strays.spare(zygote.pid());
             drop(theirs);
             let mut mode = None;
             let reply = loop {

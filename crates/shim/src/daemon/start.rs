@@ -35,7 +35,6 @@ impl Daemon {
         container.first.lifecycle().starting().map_err(|phase| {
             let why = match phase {
                 Phase::Stopped(_) => "its process has ended",
-                Phase::Creating => "it is being created",
                 _ => "it is already started",
             };
             Failure::precondition(format!("container {} cannot be started: {why}", container.id()))

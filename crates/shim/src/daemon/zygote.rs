@@ -42,16 +42,23 @@ struct Running {
 
 /// Whether the process that took a request is still there to serve it.
 #[derive(Debug, Clone)]
-pub(super) struct Life(watch::Receiver<bool>);
+pub(super) struct Life {
+    pid: u32,
+    over: watch::Receiver<bool>,
+}
 
 impl Life {
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     fn is_over(&self) -> bool {
-        *self.0.borrow()
+        *self.over.borrow()
     }
 
     /// Whether it is over, or about to be: a dying process closes its channels before its exit is seen.
     pub(super) async fn ends(&mut self) -> bool {
-        matches!(tokio::time::timeout(DYING, self.0.wait_for(|over| *over)).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(DYING, self.over.wait_for(|over| *over)).await, Ok(Ok(_)))
     }
 }
 
@@ -133,15 +140,15 @@ impl Zygote {
         }
         log_lines(errors.into(), self.last_words.clone());
 
-        let (over, life) = watch::channel(false);
+        let (told, over) = watch::channel(false);
         let exit = self.reaper.watch(i32::try_from(child.id()).context("the engine's pid")?);
         tokio::spawn(async move {
             if let Ok(exit) = exit.await {
-                over.send_replace(true);
+                told.send_replace(true);
                 log::warn!("the engine ended with status {}; the next container gets another", exit.status);
             }
         });
-        Ok(Running { channel: ours, life: Life(life) })
+        Ok(Running { channel: ours, life: Life { pid: child.id(), over } })
     }
 }
 
