@@ -25,7 +25,8 @@ pub(crate) struct Compiler {
     engine: Engine,
     identity: String,
     features: String,
-    limits: [String; 2],
+    memory: u64,
+    seconds: u64,
 }
 
 /// A compiler at work. It is killed if this process dies.
@@ -33,16 +34,15 @@ pub(crate) struct Compiler {
 pub(crate) struct Compiling {
     pub(crate) child: Child,
     report: PipeReader,
+    /// Of processor time, that it has.
+    seconds: u64,
 }
 
 impl Compiler {
     /// Fails if the engine's files cannot be read.
     pub(crate) fn new(engine: Engine, settings: &Settings) -> Result<Self> {
-        let limits = [
-            format!("--memory={}", settings.compile_memory),
-            format!("--cpu-seconds={}", settings.compile_time),
-        ];
-        Ok(Self { identity: engine.identity()?, features: cpu_features(), engine, limits })
+        let (memory, seconds) = (settings.compile_memory, settings.compile_time);
+        Ok(Self { identity: engine.identity()?, features: cpu_features(), engine, memory, seconds })
     }
 
     /// The key of what this compiler makes of a module, here.
@@ -70,7 +70,8 @@ impl Compiler {
         let mut command = self.engine.command();
         command
             .arg("compile")
-            .args(&self.limits)
+            .arg(format!("--memory={}", self.memory))
+            .arg(format!("--cpu-seconds={}", self.seconds))
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::null())
@@ -80,7 +81,7 @@ impl Compiler {
             .context("passing the module")?;
         let child =
             command.spawn().with_context(|| format!("running {}", self.engine.executable().display()))?;
-        Ok(Compiling { child, report })
+        Ok(Compiling { child, report, seconds: self.seconds })
     }
 }
 
@@ -95,22 +96,23 @@ impl Compiling {
             Some(CompileReport::Compiled) if status == 0 => Ok(()),
             Some(CompileReport::Refused { why }) => Err(NoArtifact::Module(why)),
             Some(CompileReport::Failed { why }) => Err(NoArtifact::Compiler(why)),
-            _ => Err(died(status)),
+            _ => Err(died(status, self.seconds)),
         }
     }
 }
 
-/// What a compiler that said nothing died of. A limit of its own ends it by one of several signals, but never by
-/// SIGKILL: that is somebody else's, such as the kernel's when the machine is out of memory.
-fn died(status: u32) -> NoArtifact {
+/// What a compiler that said nothing, and had so many seconds of processor time, died of. A limit of its own ends it in
+/// one of several ways, but not by SIGKILL: that is somebody else's, such as the kernel's when the machine is out of
+/// memory.
+fn died(status: u32, seconds: u64) -> NoArtifact {
     const SIGKILL: u32 = 9;
     const SIGXCPU: u32 = 24;
     let memory = "it may need more memory than CompileMemory allows";
     match status.checked_sub(128) {
         Some(SIGKILL) => NoArtifact::Compiler("the compiler was killed (signal 9)".to_owned()),
-        Some(SIGXCPU) => {
-            NoArtifact::Module("it takes more processor time than CompileTime allows".to_owned())
-        }
+        Some(SIGXCPU) => NoArtifact::Module(format!(
+            "compiling it takes more than the {seconds} s of processor time that CompileTime allows"
+        )),
         Some(signal) => NoArtifact::Module(format!("the compiler was ended by signal {signal}; {memory}")),
         None => NoArtifact::Module(format!("the compiler gave up with status {status}; {memory}")),
     }
@@ -151,9 +153,9 @@ mod tests {
 
     #[test]
     fn a_compiler_that_somebody_killed_says_nothing_of_the_module() {
-        assert!(matches!(died(128 + 9), NoArtifact::Compiler(_)));
+        assert!(matches!(died(128 + 9, 1), NoArtifact::Compiler(_)));
         for of_its_own in [1, 127, 128 + 6, 128 + 11, 128 + 24] {
-            assert!(matches!(died(of_its_own), NoArtifact::Module(_)), "{of_its_own}");
+            assert!(matches!(died(of_its_own, 1), NoArtifact::Module(_)), "{of_its_own}");
         }
     }
 }

@@ -93,7 +93,7 @@ impl Settings {
 
     /// How long the compiler may take by the clock; longer than by the processor, since it may have to share that.
     pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.compile_time.saturating_mul(2))
+        Duration::from_secs(self.compile_time.saturating_mul(2).saturating_add(60))
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use libc::{PR_SET_DUMPABLE, PR_SET_PDEATHSIG};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{Gid, Uid, chdir, pivot_root, setgroups, setresgid, setresuid};
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 
@@ -26,8 +26,8 @@ const OOM_SCORE: &str = "1000";
 /// The most threads that this user has while it starts one more. Those of other processes of `nobody` on the machine
 /// count too, so it is no tight bound.
 const THREADS: u64 = 8192;
-/// How long a compiler that is over its processor time has until it is killed. The signal before that one tells it
-/// from a compiler that was killed by somebody else.
+/// How many seconds more of it a compiler that is over its processor time has until it is killed, should it not end by
+/// itself; its status would be that of a compiler that was killed by somebody else.
 const GRACE: u64 = 5;
 
 /// Which of the two processes this is.
@@ -65,6 +65,7 @@ pub(super) fn enter(limits: &Compile) -> Result<Role> {
     // SAFETY: takes plain numbers.
     unsafe { libc::prctl(PR_SET_DUMPABLE, 0) };
     filter::set()?;
+    end_when_the_time_is_over()?;
     // Last, so that what is too small for the compiler shows there.
     limit(limits)?;
     Ok(Role::Works)
@@ -139,6 +140,20 @@ fn limit(limits: &Compile) -> Result<()> {
     let most = getrlimit(Resource::Nproc).maximum.map_or(THREADS, |most| most.min(THREADS));
     let limit = Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::Nproc, limit).with_context(|| format!("limiting threads to {most}"))
+}
+
+/// The kernel says with SIGXCPU that the processor time is over, which by itself would not end the first process of a
+/// pid namespace.
+fn end_when_the_time_is_over() -> Result<()> {
+    const STATUS: libc::c_int = 128 + libc::SIGXCPU;
+    extern "C" fn end(_: libc::c_int) {
+        // SAFETY: may be called in a signal handler (signal-safety(7)).
+        unsafe { libc::_exit(STATUS) }
+    }
+    let action = SigAction::new(SigHandler::Handler(end), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing but end the process.
+    unsafe { sigaction(Signal::SIGXCPU, &action) }.context("arranging for the end of the processor time")?;
+    Ok(())
 }
 
 fn become_nobody() -> Result<()> {
