@@ -11,8 +11,7 @@
 //! matter which C library the machine has, if any. Without one it is an executable of this machine.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,6 +27,8 @@ const LOADER: &str = "ld-linux-x86-64.so.2";
 /// Where an ELF file has its build id, which its linker made from its content: in the first bytes. All of LLVM would
 /// take too long to read.
 const START: u64 = 4096;
+/// The owner of the note that is a build id, and its kind (elf(5), `NT_GNU_BUILD_ID`).
+const BUILD_ID: (&[u8], [u8; 4]) = (b"GNU\0", 3_u32.to_le_bytes());
 
 /// An engine that is there to be run.
 #[derive(Debug, Clone)]
@@ -55,8 +56,9 @@ impl Engine {
         self.libraries.join(EXECUTABLE)
     }
 
-    /// What changes whenever code that this engine compiles may change: the identity of its executable and of the
-    /// libraries beside it that compile. Fails if they cannot be read.
+    /// What changes whenever code that this engine compiles may change: the content of its executable and of the
+    /// libraries beside it that compile, by name and size, the start of the file and the build id in it; a file without
+    /// one is read whole. Where and when they were installed makes no difference. Fails if they cannot be read.
     ///
     /// With a WasmEdge that is installed elsewhere the libraries are not seen; WasmEdge itself then refuses code of
     /// another format.
@@ -67,12 +69,9 @@ impl Engine {
             let entry = entry.with_context(reading)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if [EXECUTABLE, "libwasmedge.", "libLLVM"].iter().any(|start| name.starts_with(start)) {
-                let mut file = File::open(entry.path()).with_context(reading)?;
-                let start =
-                    Digest::of_rest(&mut file.by_ref().take(START)).with_context(reading)?.to_string();
-                let file = file.metadata().with_context(reading)?;
-                let modified = format!("{}.{:09}", file.mtime(), file.mtime_nsec());
-                parts.push(format!("{name}:{}:{modified}:{}", file.len(), &start[..16]));
+                let content =
+                    content(&entry.path()).with_context(|| format!("reading {}", entry.path().display()))?;
+                parts.push(format!("{name}:{content}"));
             }
         }
         parts.sort();
@@ -107,8 +106,31 @@ impl Engine {
     }
 }
 
+/// What tells a file from one with other content.
+fn content(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut start = Vec::new();
+    file.by_ref().take(START).read_to_end(&mut start)?;
+    if !has_build_id(&start) {
+        file.rewind()?;
+        return Ok(format!("{size}:{}", Digest::of_rest(&mut file)?));
+    }
+    Ok(format!("{size}:{}", Digest::of(&start)))
+}
+
+/// Whether there is a note that is a build id: the lengths of its owner and content, its kind, the owner.
+fn has_build_id(start: &[u8]) -> bool {
+    let (owner, kind) = BUILD_ID;
+    let is_note =
+        |words: &[u8]| words[..4] == 4_u32.to_le_bytes() && words[8..12] == kind && &words[12..] == owner;
+    start.starts_with(b"\x7fELF") && start.windows(16).any(is_note)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn prefix(files: &[&str]) -> tempfile::TempDir {
@@ -155,6 +177,34 @@ mod tests {
         fs::write(&library, "ANOTHER").unwrap();
         File::options().write(true).open(&library).unwrap().set_modified(modified).unwrap();
         assert_ne!(identity(), before);
+    }
+
+    #[test]
+    fn what_is_installed_again_is_the_same_engine() {
+        let prefix = prefix(&[EXECUTABLE]);
+        let library = prefix.path().join(LIBRARIES).join("libLLVM.so");
+        let install = |file: &[u8]| {
+            fs::write(&library, file).unwrap();
+            Engine::in_prefix(prefix.path()).unwrap().identity().unwrap()
+        };
+        let first = install(b"the same");
+        File::options().write(true).open(&library).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(install(b"the same"), first);
+    }
+
+    #[test]
+    fn of_a_file_with_a_build_id_only_the_start_is_read() {
+        let prefix = prefix(&[EXECUTABLE]);
+        let of = |id: &[u8], end: &[u8]| {
+            let note = [&b"\x04\0\0\0\x04\0\0\0\x03\0\0\0GNU\0"[..], id].concat();
+            let file = [&b"\x7fELF"[..], &note, &[0; START as usize], end].concat();
+            fs::write(prefix.path().join(LIBRARIES).join("libLLVM.so"), file).unwrap();
+            Engine::in_prefix(prefix.path()).unwrap().identity().unwrap()
+        };
+        assert_eq!(of(b"same", b"a"), of(b"same", b"b"));
+        assert_ne!(of(b"same", b"a"), of(b"none", b"a"));
+        let this = fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(has_build_id(&this[..START as usize]), "what is linked here has one");
     }
 
     #[test]
