@@ -22,12 +22,41 @@ Usage: wasmedge-engine cache ls [--json]          list it
        wasmedge-engine cache warm [FLAGS] IMAGE|FILE...
                                                   compile modules before they are first started
 
-An image is looked for in containerd's store; all modules that are files of it are compiled:
+The directory, its size and the compiler's limits are set in /etc/containerd-shim-wasmedge.toml.
+Each of them says more with --help.
+";
+const LS_HELP: &str = "\
+List the native code of this node, what was used last first
+
+Usage: wasmedge-engine cache ls [--json]
+";
+const VERIFY_HELP: &str = "\
+Check every byte of this node's native code, and remove what is damaged
+
+Usage: wasmedge-engine cache verify
+
+The exit status is 1 if something damaged could not be removed.
+";
+const PRUNE_HELP: &str = "\
+Remove the native code that was not used for longest, until no more than a size is left
+
+Usage: wasmedge-engine cache prune [--size BYTES]
+
+Without --size that is CacheSize in /etc/containerd-shim-wasmedge.toml, or 4 GiB. What containers run goes on running.
+The exit status is 1 if something could not be removed.
+";
+const WARM_HELP: &str = "\
+Compile modules before they are first started
+
+Usage: wasmedge-engine cache warm [FLAGS] IMAGE|FILE...
+
+An image is looked for in containerd's store. Its entrypoint is compiled, and every other file of it that begins as a
+binary module does, or as a text one and is named *.wat:
   --address SOCKET       of containerd ($CONTAINERD_ADDRESS, /run/containerd/containerd.sock)
   --namespace NAME       of containerd's ($CONTAINERD_NAMESPACE, default; Kubernetes has k8s.io, Docker moby)
   --snapshotter NAME     by which it is unpacked ($CONTAINERD_SNAPSHOTTER, overlayfs)
 
-The directory, its size and the compiler's limits are set in /etc/containerd-shim-wasmedge.toml.
+The exit status is 0 if all modules have native code now, also where an image has no module, and else 1.
 ";
 
 /// Does what the words after `cache` say. Fails with a message for the person who wrote them.
@@ -35,6 +64,11 @@ pub fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         [] | ["help" | "--help" | "-h"] => say(HELP),
+        [verb, ref rest @ ..] if rest.iter().any(|word| matches!(*word, "--help" | "-h")) => match help(verb)
+        {
+            Some(help) => say(help),
+            None => unknown(&words),
+        },
         ["ls"] => list(false),
         ["ls", "--json"] => list(true),
         ["verify"] => verify(),
@@ -42,8 +76,22 @@ pub fn run(words: &[String]) -> Result<()> {
         ["prune", "--size"] => bail!("cache prune --size: a number of bytes is missing"),
         ["prune", "--size", size] => prune(Some(size.parse().context("--size takes a number of bytes")?)),
         ["warm", ref words @ ..] => warm::warm(words),
-        _ => bail!("cache {}: no such command; see wasmedge-engine cache --help", words.join(" ")),
+        _ => unknown(&words),
     }
+}
+
+fn help(verb: &str) -> Option<&'static str> {
+    Some(match verb {
+        "ls" => LS_HELP,
+        "verify" => VERIFY_HELP,
+        "prune" => PRUNE_HELP,
+        "warm" => WARM_HELP,
+        _ => return None,
+    })
+}
+
+fn unknown(words: &[&str]) -> Result<()> {
+    bail!("cache {}: no such command; see wasmedge-engine cache --help", words.join(" "))
 }
 
 fn open() -> Result<(Arc<Cache>, Settings)> {

@@ -144,3 +144,13 @@ fn help_tells_of_each_verb() {
         assert!(help.stdout.contains("Usage:"), "{help}");
     }
 }
+
+#[test]
+fn each_command_of_the_cache_says_how_it_is_used() {
+    for verb in ["ls", "verify", "prune", "warm"] {
+        let help = engine(&["cache", verb, "--help"]).success();
+        assert!(help.stdout.contains(&format!("Usage: wasmedge-engine cache {verb}")), "{help}");
+        assert_eq!(help.stderr, "");
+    }
+    engine(&["cache", "lss", "--help"]).with_code(1).complaining(&["cache lss", "no such command"]);
+}

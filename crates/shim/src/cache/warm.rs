@@ -27,7 +27,8 @@ struct Store {
     runtime: Runtime,
 }
 
-/// Compiles all that are named, in order, and fails if one could not be.
+/// Compiles all modules of what is named, in order, and fails if one could not be. An image without any is no failure:
+/// a node has some, and there is nothing that would not be as fast as it can be.
 pub(super) fn warm(words: &[&str]) -> Result<()> {
     let (store, names) = Store::from_flags(words)?;
     let (cache, settings) = open()?;
@@ -44,7 +45,10 @@ pub(super) fn warm(words: &[&str]) -> Result<()> {
                 continue;
             }
         };
-        all += modules.len() - 1;
+        all = (all + modules.len()).saturating_sub(1);
+        if modules.is_empty() {
+            say(format!("{name}: no file of it is a Wasm module, there is nothing to compile\n"))?;
+        }
         for module in modules {
             let what = if module.name == name { name.to_owned() } else { format!("{name} {}", module.name) };
             let key = compiler.key(module.digest);
@@ -116,7 +120,7 @@ impl Store {
         Ok((Self { content: Content::new(address, &namespace), snapshotter, runtime }, names))
     }
 
-    /// At least one.
+    /// An image may have none.
     fn modules(&self, name: &str) -> Result<Vec<Module>> {
         let limit = RuntimeOptions::default().module_size_limit;
         if Path::new(name).exists() {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{RemoveSnapshotRequest, ViewSnapshotRequest};
@@ -29,15 +29,18 @@ use crate::modules::{Candidate, Digests, Module};
 const LEASE: Duration = Duration::minutes(5);
 /// How many files and directories of an image are looked at.
 const MOST_ENTRIES: usize = 200_000;
+/// How many bytes of a file are looked at.
+const FIRST_BYTES: u64 = 512;
 /// How many modules of an image are taken besides its entrypoint.
 const MOST_MODULES: usize = 64;
 
 impl Content {
     /// The modules of this image, first the one that a container of it would run; others may be for execs. Of an image
-    /// of files a view is mounted for a moment, in a mount namespace that this process enters for it.
+    /// of files a view is mounted for a moment, in a mount namespace that this process enters for it. An image of native
+    /// programs has none.
     ///
     /// # Errors
-    /// When the image is not there or not unpacked, or has no module; the message says which.
+    /// When the image is not there, not unpacked, or neither files nor a module; the message says which.
     pub(crate) async fn modules_of_image(
         &self,
         name: &str,
@@ -78,7 +81,6 @@ impl Content {
                 modules.push(module);
             }
         }
-        ensure!(!modules.is_empty(), "no file of it is a module");
         Ok(modules)
     }
 
@@ -147,8 +149,8 @@ fn open_modules(mounts: &[Mount], process: &Process) -> Result<Vec<Candidate>> {
     Ok(found)
 }
 
-/// The files below a directory that begin as a module does, on its own filesystem and no more than a bounded number.
-/// Links are not followed.
+/// The files below a directory that begin as a module does, on its own filesystem and no more than a bounded number. A
+/// text is one if its name says so, too: other files begin as it does. Links are not followed.
 fn modules_below(root: &Path) -> Vec<Candidate> {
     let (mut dirs, mut entries, mut found) = (vec![root.to_owned()], 0, Vec::new());
     while let Some(dir) = dirs.pop() {
@@ -172,8 +174,13 @@ fn modules_below(root: &Path) -> Vec<Candidate> {
 
 fn begins_as_a_module(path: &Path) -> bool {
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
-    read.is_ok() && start == b"\0asm"
+    let read = File::open(path).and_then(|file| file.take(FIRST_BYTES).read_to_end(&mut start));
+    let is_text = || {
+        let start = start.trim_ascii_start();
+        start.starts_with(b"(") || start.starts_with(b";;")
+    };
+    read.is_ok()
+        && (start.starts_with(b"\0asm") || path.extension().is_some_and(|it| it == "wat") && is_text())
 }
 
 /// What a container of the image would run, if nothing else is asked for.
@@ -226,11 +233,21 @@ mod tests {
         std::fs::create_dir_all(root.join("lib")).unwrap();
         std::fs::write(root.join("lib/a"), b"\0asm\x01\0\0\0").unwrap();
         std::fs::write(root.join("text.wasm"), "no module").unwrap();
+        std::fs::write(root.join("lib/notes.wat"), "no module").unwrap();
+        std::fs::write(root.join("lib/lisp"), "(module)").unwrap();
+        std::fs::write(root.join("lib/b.wat"), "\n(module)").unwrap();
         std::fs::write(dir.path().join("outside"), b"\0asm\x01\0\0\0").unwrap();
         std::os::unix::fs::symlink("../outside", root.join("link")).unwrap();
         std::os::unix::fs::symlink("..", root.join("up")).unwrap();
-        let [Candidate::File { name, .. }] = &modules_below(&root)[..] else { panic!("one module") };
-        assert_eq!(name, "/lib/a");
+        let mut names: Vec<_> = modules_below(&root)
+            .into_iter()
+            .map(|found| match found {
+                Candidate::File { name, .. } => name,
+                Candidate::Layer { digest, .. } => digest,
+            })
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, ["/lib/a", "/lib/b.wat"]);
     }
 
     #[test]
