@@ -33,6 +33,7 @@ mod sandbox;
 mod settings;
 mod turns;
 mod verbs;
+mod waiters;
 
 pub use verbs::run;
 

@@ -110,13 +110,11 @@ impl Module {
         Ok(Self { digest, name: path.display().to_string(), size: metadata.len(), file, sealed: false })
     }
 
-    /// A file with these bytes that nobody can change. Blocks.
-    pub(crate) fn seal(mut self) -> Result<OwnedFd> {
-        if self.sealed {
-            return Ok(self.file.into());
-        }
-        self.file.rewind().context("reading the module")?;
-        sealed(self.file, self.digest)
+    /// A file with these bytes that nobody can change, at its start. Blocks.
+    pub(crate) fn seal(&self) -> Result<OwnedFd> {
+        let again = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        let file = again.context("reading the module")?;
+        if self.sealed { Ok(file.into()) } else { sealed(file, self.digest) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ahead of time: modules become native code, once per node, and nobody can tell but by the clock.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -286,6 +286,71 @@ fn a_compiler_that_is_killed_leaves_no_entry_and_the_guest_is_interpreted() {
 }
 
 #[test]
+fn a_module_that_takes_too_much_processor_time_is_interpreted_and_the_log_says_so() {
+    let containerd = MockContainerd::start();
+    let settings = containerd.cell().outside("/run/containerd-shim-wasmedge.toml");
+    fs::write(settings, "CompileTime = 1\n").unwrap();
+    let too_long = "compiling it takes more than the 1 s of processor time that CompileTime allows";
+    let task = containerd.task(guests::HTTP).compiled("wait").with_log().within(PATIENCE).create();
+    task.log().wait_for(INTERPRETED, DEADLINE);
+    assert!(task.log().so_far().contains(too_long), "{}", task.log().so_far());
+    end(task);
+    let module = guests::HTTP.path().display().to_string();
+    let engine = product("bin/wasmedge-engine").display().to_string();
+    let warmed = containerd.cell().run(&[&engine, "cache", "warm", &module]).with_code(1);
+    warmed.complaining(&["http.wasm", too_long]);
+    assert_eq!(entries(&containerd, "new"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_start_that_waits_does_not_wait_for_what_others_compile() {
+    let containerd = MockContainerd::start();
+    let daemon = containerd.task(guests::PROBE).args(&["sleep"]).create().start();
+    let others = all_turns_taken(&containerd);
+    let (_, _, _, log) = run(containerd.task(guests::HELLO).compiled("wait"));
+    assert!(log.contains(NATIVE), "{log}");
+
+    // One that nobody waits for any longer makes room for the next, and is made when there is room for it.
+    let long = containerd.task(guests::HTTP).option("Compile = \"wait\"\nCompileWait = 1\n").with_log();
+    let long = long.within(PATIENCE).create();
+    long.log().wait_for("it is still being compiled", DEADLINE);
+    let (_, _, _, log) = run(containerd.task(guests::DIVIDE).compiled("wait"));
+    assert!(log.contains(NATIVE), "{log}");
+    assert_eq!(entries(&containerd, "so").len(), 2);
+    drop(others);
+    eventually("the long one", PATIENCE, || (entries(&containerd, "so").len() == 3).then_some(()));
+    end(long);
+    end(daemon);
+}
+
+/// The locks that a node's compilers hold when there is room for no further one.
+fn all_turns_taken(containerd: &MockContainerd) -> Vec<fs::File> {
+    let cache = containerd.cell().outside("/var/cache/containerd-shim-wasmedge");
+    fs::DirBuilder::new().mode(0o700).create(&cache).unwrap();
+    let processors = std::thread::available_parallelism().unwrap().get();
+    let turns = (0..=processors).map(|number| {
+        let turn = fs::File::create(cache.join(format!("turn-{number}"))).unwrap();
+        turn.lock().unwrap();
+        turn
+    });
+    turns.collect()
+}
+
+#[test]
+fn what_is_installed_again_has_its_native_code_still() {
+    let containerd = MockContainerd::start();
+    containerd.install();
+    run(containerd.task(guests::HELLO).compiled("wait"));
+    let [artifact] = entries(&containerd, "so").try_into().unwrap();
+    let made = fs::metadata(&artifact).unwrap().ino();
+    containerd.install();
+    let (_, _, _, log) = run(containerd.task(guests::HELLO).compiled("background"));
+    assert!(log.contains(NATIVE), "{log}");
+    let [artifact] = entries(&containerd, "so").try_into().unwrap();
+    assert_eq!(fs::metadata(&artifact).unwrap().ino(), made, "it was not made anew");
+}
+
+#[test]
 fn a_daemon_that_is_killed_takes_its_compiler_with_it_and_the_next_one_compiles() {
     let containerd = MockContainerd::start();
     let task = containerd.task(guests::HTTP).compiled("background").create();
@@ -401,10 +466,11 @@ fn an_image_is_compiled_before_it_is_first_started() {
         image.name().to_owned()
     };
     let image = Image::classic(guests::HELLO).add(&guests::DIVIDE.path(), "/lib/for-an-exec");
+    let image = image.add(&guests::TEXT.path(), "/lib/text.wat");
     let files = unpacked(&image);
     let warmed = warm(&files).success().stdout;
-    assert_eq!(warmed.matches("compiled in").count(), 2, "{warmed}");
-    assert!(warmed.contains("/lib/for-an-exec"), "{warmed}");
+    assert_eq!(warmed.matches("compiled in").count(), 3, "{warmed}");
+    assert!(warmed.contains("/lib/for-an-exec") && warmed.contains("/lib/text.wat"), "{warmed}");
     let layer = containerd.import(&Image::classic(guests::PROBE).flag("--layer"));
     assert!(warm(&layer).success().stdout.contains("compiled in"));
     let short = files.strip_prefix("docker.io/library/").unwrap();
@@ -416,7 +482,11 @@ fn an_image_is_compiled_before_it_is_first_started() {
 
     warm("docker.io/library/nothing:1").with_code(1).complaining(&["nothing:1", "no such image"]);
     let busybox = Image::of_files("native", "/bin/sh").add(&part("busybox/bin/busybox"), "/bin/sh");
-    warm(&unpacked(&busybox)).with_code(1).complaining(&["no file of it is a module"]);
+    let nothing = warm(&unpacked(&busybox)).success().stdout;
+    assert!(
+        nothing.ends_with("native:1: no file of it is a Wasm module, there is nothing to compile\n"),
+        "{nothing}"
+    );
 }
 
 /// Resident and proportional KiB of the executable part of the artifact in a task's process.

@@ -16,6 +16,7 @@ use crate::compiler::{Compiler, NoArtifact};
 use crate::modules::Module;
 use crate::settings::Settings;
 use crate::turns::{Taken, Turns};
+use crate::waiters::Waiters;
 
 /// All compiles of this daemon.
 #[derive(Debug)]
@@ -39,10 +40,8 @@ struct State {
 /// A compile that is under way.
 #[derive(Debug, Clone)]
 pub(super) struct Running {
-    /// Since when.
-    pub(super) begun: Instant,
-    /// How it ends, when it does.
-    pub(super) done: watch::Receiver<Option<Done>>,
+    waiters: Waiters,
+    done: watch::Receiver<Option<Done>>,
 }
 
 /// How a compile ended.
@@ -93,12 +92,12 @@ impl Compiles {
             return running.clone();
         }
         let (sender, done) = watch::channel(None);
-        let running = Running { begun: Instant::now(), done };
+        let running = Running { waiters: Waiters::default(), done };
         state.running.insert(key, running.clone());
-        let compiles = self.clone();
+        let (compiles, waiters) = (self.clone(), running.waiters.clone());
         tokio::spawn(async move {
             let name = module.name.clone();
-            let done = match compiles.run(key, module).await {
+            let done = match compiles.run(key, module, &waiters).await {
                 Ok(done) => done,
                 Err(error) => Err(NoArtifact::Compiler(format!("{error:#}"))),
             };
@@ -117,29 +116,56 @@ impl Compiles {
         state.setbacks.note(key, done, Instant::now());
     }
 
-    async fn run(&self, key: Key, module: Module) -> Result<Done> {
-        let cache = self.cache()?;
-        let (digest, name) = (module.digest, module.name.clone());
-        let Some((draft, _turn)) = self.begin(&cache, key, module.size).await? else { return Ok(Ok(())) };
+    async fn run(&self, key: Key, module: Module, waiters: &Waiters) -> Result<Done> {
+        let (cache, module) = (self.cache()?, Arc::new(module));
+        while let Some((draft, turn)) = self.begin(&cache, key, module.size, waiters).await? {
+            match self.attempt(&cache, &module, &draft, turn, waiters).await? {
+                Some(Ok(())) => {
+                    self.publish(cache, key, draft, &module).await?;
+                    return Ok(Ok(()));
+                }
+                Some(Err(why)) => return Ok(Err(why)),
+                None => log::debug!("compiling {}: begun anew later, nobody waits for it now", module.name),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Runs the compiler; `None` if it had to give up its turn.
+    async fn attempt(
+        &self,
+        cache: &Cache,
+        module: &Arc<Module>,
+        draft: &Draft,
+        mut turn: Taken<'_>,
+        waiters: &Waiters,
+    ) -> Result<Option<Done>> {
+        let size = module.size;
+        let module = module.clone();
         let module = tokio::task::spawn_blocking(move || module.seal()).await??;
-        let compiling = self.compiler.start(module, &draft)?;
+        let compiling = self.compiler.start(module, draft)?;
         let pid = i32::try_from(compiling.child.id()).context("the compiler's pid")?;
         let mut exit = self.reaper.watch(pid);
-        let status = match tokio::time::timeout(self.patience, &mut exit).await {
-            Ok(exit) => exit.context("waiting for the compiler")?.status,
-            Err(_) => {
-                if let Some(pid) = Pid::from_raw(pid) {
-                    let _ = kill_process(pid, Signal::KILL);
-                }
-                exit.await.context("waiting for the compiler")?;
-                let patience = self.patience.as_secs();
-                return Ok(Err(NoArtifact::Compiler(format!("it took longer than {patience} s"))));
+        let cut_off = tokio::select! {
+            exit = &mut exit => {
+                return Ok(Some(compiling.verdict(exit.context("waiting for the compiler")?.status)));
             }
+            () = tokio::time::sleep(self.patience) => {
+                let patience = self.patience.as_secs();
+                Some(Err(NoArtifact::Compiler(format!("it took longer than {patience} s by the clock"))))
+            }
+            () = turn.is_over(cache, size, waiters) => None,
         };
-        if let Err(why) = compiling.verdict(status) {
-            return Ok(Err(why));
+        if let Some(pid) = Pid::from_raw(pid) {
+            let _ = kill_process(pid, Signal::KILL);
         }
+        exit.await.context("waiting for the compiler")?;
+        Ok(cut_off)
+    }
+
+    async fn publish(&self, cache: Arc<Cache>, key: Key, draft: Draft, module: &Module) -> Result<()> {
         let (size, engine) = (self.cache_size, self.compiler.identity().to_owned());
+        let (digest, name) = (module.digest, module.name.clone());
         let pruned = tokio::task::spawn_blocking(move || {
             draft.publish(digest, &name, &engine)?;
             Ok::<_, CacheError>(cache.prune(size, Some(&key)))
@@ -156,13 +182,19 @@ impl Compiles {
             }
             Err(error) => log::warn!("making room in the cache: {error}"),
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Waits for a turn and for others that make the same; `None` if one of them has made it.
-    async fn begin(&self, cache: &Arc<Cache>, key: Key, size: u64) -> Result<Option<(Draft, Taken<'_>)>> {
+    async fn begin(
+        &self,
+        cache: &Arc<Cache>,
+        key: Key,
+        size: u64,
+        waiters: &Waiters,
+    ) -> Result<Option<(Draft, Taken<'_>)>> {
         loop {
-            let turn = self.turns.take(cache, size).await?;
+            let turn = self.turns.take(cache, size, waiters).await?;
             let draft = cache.begin(key)?;
             if cache.find(&key, |_| ()).is_some() {
                 return Ok(None);
@@ -179,5 +211,18 @@ impl Compiles {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// How it ends; `None` if it has not when the first who waited has done so for so long: the others need not wait as
+    /// long again.
+    pub(super) async fn ended_within(&mut self, patience: Duration) -> Result<Option<Done>> {
+        let waiter = self.waiters.join();
+        let left = patience.saturating_sub(waiter.since_the_first());
+        match tokio::time::timeout(left, self.done.wait_for(Option::is_some)).await {
+            Ok(ended) => Ok(ended.context("the compile died")?.clone()),
+            Err(_) => Ok(None),
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio::sync::OnceCell;
 use wasmedge_cache::{Artifact, Cache};
 use wasmedge_messages::{Mode, Native};
@@ -134,13 +133,10 @@ impl NativeCode {
             Policy::Wait => Duration::from_secs(options.compile_wait.unwrap_or(self.settings.compile_wait)),
             Policy::Require => Duration::from_secs(self.settings.require_wait),
         };
-        // From the first who asked: the others need not wait as long again.
-        let left = wait.saturating_sub(compile.begun.elapsed());
-        let Ok(ended) = tokio::time::timeout(left, compile.done.wait_for(Option::is_some)).await else {
-            return nothing("it is still being compiled");
-        };
-        if let Some(Err(why)) = &*ended.context("the compile died")? {
-            return Ok(Found::Nothing(why.to_string()));
+        match compile.ended_within(wait).await? {
+            Some(Ok(())) => {}
+            Some(Err(why)) => return Ok(Found::Nothing(why.to_string())),
+            None => return nothing("it is still being compiled"),
         }
         match find(compiles.cache()?, key).await? {
             Some(artifact) => Ok(Found::Code(native, artifact)),
