@@ -163,7 +163,7 @@ impl Daemon {
             match reply {
                 Some(Reply::Created { pid }) => made = Some(self.take(process, pid)?),
                 Some(Reply::Running) => runs = true,
-                Some(Reply::Loaded(_) | Reply::Tree) => {}
+                Some(Reply::Loaded(_) | Reply::Hooked | Reply::Tree) => {}
                 Some(Reply::Failed(failure)) => return Err(failure.into()),
                 None => runs = true,
             }
