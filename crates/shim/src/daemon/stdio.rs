@@ -69,9 +69,8 @@ impl Kept {
         for letting_go in
             self.outputs.into_iter().map(|output| tokio::spawn(output.let_go())).collect::<Vec<_>>()
         {
-            match letting_go.await {
-                Ok(Err(error)) => log::warn!("{error:#}"),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = letting_go.await {
+                log::warn!("{error:#}");
             }
         }
     }
