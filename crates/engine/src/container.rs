@@ -169,7 +169,10 @@ impl Site<'_> {
         let mut failure = Failure { kind, ..self.failure(error) };
         let told = |cause: &String| failure.message.contains(cause.rsplit(": ").next().unwrap_or(cause));
         if let Some(cause) = cause.filter(|cause| !told(cause)) {
-            failure.message = format!("{}: {cause}", failure.message);
+            // The cause often begins with the step that libcontainer has told already.
+            let step = failure.message.rsplit(": ").next().unwrap_or_default();
+            let more = cause.strip_prefix(step).map_or_else(|| format!(": {cause}"), str::to_owned);
+            failure.message += &more;
         }
         failure
     }

@@ -19,6 +19,8 @@ pub enum Reply {
         /// Its process, a child of the daemon, as the daemon's pid namespace numbers it.
         pid: i32,
     },
+    /// The hooks that run in the container before its program have run. Told only where there are any.
+    Hooked,
     /// The guest's entrypoint is about to be called (a native one: about to be executed).
     Running,
     /// A directory that was asked for ([`crate::MapUsers`]), mounted nowhere. Descriptor: the tree.

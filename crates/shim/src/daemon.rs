@@ -21,6 +21,7 @@ mod logger;
 mod logging;
 mod native;
 mod oom;
+mod output;
 mod pause;
 mod process;
 mod reaper;

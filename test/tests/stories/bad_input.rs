@@ -217,7 +217,8 @@ fn a_config_that_this_host_cannot_fulfil() {
     );
     let name = "a".repeat(100);
     let task = containerd.task(guests::HELLO).configure(|config| config["hostname"] = json!(name));
-    create_fails(&containerd, task, &["hostname", &name, "invalid argument"]);
+    let refusal = create_fails(&containerd, task, &["hostname", &name, "invalid argument"]);
+    assert_eq!(refusal.message.matches("hostname").count(), 1, "told once: {refusal}");
     fails(
         |config| config["linux"]["namespaces"][1]["path"] = json!("/nope/ipc"),
         &["/nope/ipc: no such file or directory"],
@@ -254,6 +255,13 @@ fn a_config_that_asks_for_what_would_be_ignored() {
     let task = containerd.task(guests::HELLO);
     let task = task.configure(|config| config["linux"]["resources"]["rdma"] = limits);
     create_fails(&containerd, task, &["linux.resources.rdma"]);
+    for limits in
+        [json!({ "leafWeight": 7 }), json!({ "weightDevice": [{ "major": 8, "minor": 0, "leafWeight": 7 }] })]
+    {
+        let task = containerd.task(guests::HELLO);
+        let task = task.configure(|config| config["linux"]["resources"]["blockIO"] = limits);
+        create_fails(&containerd, task, &["linux.resources.blockIO.leafWeight 7"]);
+    }
     if !has_cgroup_version_2() {
         let unified = json!({ "memory.high": "1000000" });
         let task = containerd.task(guests::HELLO);

@@ -81,6 +81,25 @@ impl Pair {
         })
     }
 
+    /// A file of the cgroup that a running container's first process is in, if that has such a file.
+    fn read_of_cgroup(&self, name: &str, controller: &str, file: &str) -> Option<String> {
+        let pid = self.docker.inspect(name)["State"]["Pid"].to_string();
+        let groups = fs::read_to_string(self.docker.cell().outside(format!("/proc/{pid}/cgroup"))).unwrap();
+        let group = groups.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, path) = rest.split_once(':')?;
+            let path = path.trim_start_matches('/');
+            match controllers {
+                "" => Some(format!("/sys/fs/cgroup/{path}")),
+                all => all
+                    .split(',')
+                    .any(|one| one == controller)
+                    .then(|| format!("/sys/fs/cgroup/{controller}/{path}")),
+            }
+        });
+        group.and_then(|group| fs::read_to_string(format!("{group}/{file}")).ok())
+    }
+
     /// A directory of the host that containers may have as a volume.
     fn volume(&self) -> PathBuf {
         let volume = self.docker.cell().directory().join(self.docker.new_name());
@@ -372,23 +391,7 @@ fn limits_are_the_same_figures() {
     ];
     let names = pair.sleeping(&flags);
     let figures = names.each_ref().map(|name| {
-        let pid = pair.docker.inspect(name)["State"]["Pid"].to_string();
-        let groups = fs::read_to_string(pair.docker.cell().outside(format!("/proc/{pid}/cgroup"))).unwrap();
-        let read = |controller: &str, file: &str| {
-            let group = groups.lines().find_map(|line| {
-                let (_, rest) = line.split_once(':')?;
-                let (controllers, path) = rest.split_once(':')?;
-                let path = path.trim_start_matches('/');
-                match controllers {
-                    "" => Some(format!("/sys/fs/cgroup/{path}")),
-                    all => all
-                        .split(',')
-                        .any(|one| one == controller)
-                        .then(|| format!("/sys/fs/cgroup/{controller}/{path}")),
-                }
-            });
-            group.and_then(|group| fs::read_to_string(format!("{group}/{file}")).ok())
-        };
+        let read = |controller: &str, file: &str| pair.read_of_cgroup(name, controller, file);
         [
             read("memory", "memory.limit_in_bytes").or_else(|| read("memory", "memory.max")),
             read("cpu", "cpu.cfs_quota_us").or_else(|| read("cpu", "cpu.max")),
@@ -399,6 +402,41 @@ fn limits_are_the_same_figures() {
     });
     let agreed = equal(figures);
     assert!(agreed.iter().all(Option::is_some), "{agreed:?}");
+    names.iter().for_each(|name| pair.docker.remove(name));
+}
+
+#[test]
+fn an_oom_killer_is_disabled_alike() {
+    let pair = Pair::new();
+    let names = pair.sleeping(&["--memory=64m", "--oom-kill-disable"]);
+    let control =
+        equal(names.each_ref().map(|name| pair.read_of_cgroup(name, "memory", "memory.oom_control")));
+    // Version 2 has no such setting, and Docker drops it.
+    assert!(control.is_none_or(|control| control.contains("oom_kill_disable 1")));
+    names.iter().for_each(|name| pair.docker.remove(name));
+}
+
+#[test]
+fn an_exec_that_does_not_start_is_told_of_alike() {
+    let pair = Pair::new();
+    let names = pair.sleeping(&[]);
+    let told = names.each_ref().map(|name| {
+        let exec = |words: &[&str]| pair.docker.docker(&[&["exec", name], words].concat()).code();
+        assert_eq!(exec(&["/nope"]), 127);
+        // Events come in order: whatever there is of the first is there before the end of the second.
+        assert_eq!(exec(&["/app.wasm", "exit", "3"]), 3);
+        eventually("the events of the second exec", DEADLINE, || {
+            let format = "--format={{.Action}} {{index .Actor.Attributes \"exitCode\"}}";
+            let filter = format!("--filter=container={name}");
+            let events = ["events", "--since=10m", "--until=0s", format, &filter];
+            let events = pair.docker.docker(&events).success().stdout;
+            let of_execs: Vec<_> =
+                events.lines().filter(|line| line.starts_with("exec_")).map(str::to_owned).collect();
+            of_execs.iter().any(|line| line == "exec_die 3").then_some(of_execs)
+        })
+    });
+    let events = equal(told);
+    assert!(events.iter().any(|line| line.starts_with("exec_create: /nope")), "{events:?}");
     names.iter().for_each(|name| pair.docker.remove(name));
 }
 

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use wasmedge_shim_tests::{DEADLINE, MockContainerd, eventually, guests, part};
 
+use crate::signal;
+
 /// The kinds that run on the host, in the order in which they do (runtime-spec, "Lifecycle").
 const ON_THE_HOST: [&str; 5] = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
 
@@ -48,6 +50,19 @@ fn a_hook_in_the_container_runs_before_its_program() {
     let task = task.configure(|config| config["hooks"] = json!({ "startContainer": hook })).create().start();
     assert_eq!(task.finish(), 0, "{}", task.stderr().so_far());
     assert_eq!(task.stdout().so_far(), "before it\n");
+}
+
+#[test]
+fn a_start_section_that_runs_for_ever_after_a_hook_does_not_hold_up_the_start() {
+    let containerd = MockContainerd::start();
+    let shell = std::fs::read(part("busybox/bin/busybox")).unwrap();
+    let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", "exit 0"] }]);
+    let endless = br#"(module (func $spin (loop br 0)) (start $spin) (func (export "_start")))"#;
+    let task = containerd.bare_task().file("/app.wat", endless, 0o644).command(&["/app.wat"]);
+    let task = task.file("/bin/sh", &shell, 0o755);
+    let task = task.configure(|config| config["hooks"] = json!({ "startContainer": hook })).create().start();
+    task.kill(signal::KILL).unwrap();
+    assert_eq!(task.finish(), 137);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Output: a guest writes to a FIFO that somebody reads, or nobody, or nobody any more.
 
+use std::fs::File;
 use std::time::Duration;
 
-use wasmedge_shim_tests::{DEADLINE, MockContainerd, eventually, guests};
+use wasmedge_shim_tests::{Captured, DEADLINE, MockContainerd, eventually, guests};
 
 use crate::signal;
 
@@ -29,6 +30,22 @@ fn output_that_nobody_reads_blocks_the_guest_and_nobody_else() {
     assert_eq!(other.finish(), 0);
     blocked.kill(signal::TERM).unwrap();
     assert_eq!(blocked.finish(), 143);
+}
+
+#[test]
+fn the_output_of_a_guest_that_ends_before_somebody_reads_it_is_not_lost() {
+    let containerd = MockContainerd::start();
+    for terminal in [false, true] {
+        let task = containerd.task(guests::HELLO).with_fifos_that_nobody_opens();
+        let task = if terminal { task.with_terminal() } else { task };
+        let task = task.create().start();
+        let process = containerd.cell().outside(format!("/proc/{}", task.pid()));
+        eventually("the guest has ended", DEADLINE, || (!process.exists()).then_some(()));
+        let fifo = task.bundle().join("stdout");
+        let late = Captured::from_opening(move || File::open(fifo).unwrap());
+        assert_eq!(late.to_end(DEADLINE).trim_end(), "hello from wasm");
+        assert_eq!(task.finish(), 0);
+    }
 }
 
 #[test]

@@ -92,6 +92,11 @@ impl Executor for GuestExecutor {
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        let hooks = spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
+        if let (Some(1..), Some(reply)) = (hooks.map(Vec::len), self.0.reply.borrow().as_ref()) {
+            // A daemon that is gone learns nothing; the container goes on.
+            let _ = reply.send(&Reply::Hooked, &[]);
+        }
         match self.0.payload.borrow_mut().take() {
             Some(Payload::Native(path)) => self.0.exec_native(&path, spec),
             Some(Payload::Guest(guest)) => self.0.run_guest(*guest, spec),

@@ -50,6 +50,12 @@ fn ignored(spec: &Spec) -> Result<(), Failure> {
     if resources.rdma().as_ref().is_some_and(|limits| !limits.is_empty()) {
         return refused("config.json: linux.resources.rdma is not supported".to_owned());
     }
+    let blkio = resources.block_io().as_ref();
+    let devices = blkio.and_then(|blkio| blkio.weight_device().as_ref()).into_iter().flatten();
+    let weights = devices.map(|device| device.leaf_weight()).chain(blkio.map(|blkio| blkio.leaf_weight()));
+    if let Some(weight) = weights.flatten().find(|weight| *weight != 0) {
+        return refused(format!("config.json: linux.resources.blockIO.leafWeight {weight} is not supported"));
+    }
     let unified = resources.unified().iter().flatten().map(|(file, _)| file).min();
     match unified.filter(|_| !is_unified()) {
         Some(file) => refused(format!(

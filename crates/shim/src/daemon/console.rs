@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::end::End;
+use super::output::{Output, PATIENCE};
 use super::stdio::TerminalEnds;
 
 /// How much is copied at a time.
@@ -23,6 +24,8 @@ pub(super) struct Console {
     input: Option<AbortHandle>,
     output: AbortHandle,
     drained: watch::Receiver<bool>,
+    /// Whether somebody read the output from the start.
+    attended: bool,
 }
 
 impl Console {
@@ -37,14 +40,20 @@ impl Console {
             None => None,
         };
         let stdout = End::new(ends.stdout).context("taking the standard output")?;
+        let attended = ends.kept.as_ref().is_none_or(Output::is_attended);
         let (done, drained) = watch::channel(false);
         let from = terminal.clone();
         let output = tokio::spawn(async move {
             show(&from, stdout).await;
-            drop((from, ends.kept));
+            drop(from);
+            if let Some(kept) = ends.kept
+                && let Err(error) = kept.let_go().await
+            {
+                log::warn!("{error:#}");
+            }
             done.send_replace(true);
         });
-        Ok(Self { terminal, input, output: output.abort_handle(), drained })
+        Ok(Self { terminal, input, output: output.abort_handle(), drained, attended })
     }
 
     /// Tells the terminal's size to whoever runs in it.
@@ -58,6 +67,13 @@ impl Console {
     pub(super) fn end_input(&self) {
         if let Some(input) = &self.input {
             input.abort();
+        }
+    }
+
+    /// Returns when somebody reads what was shown, or has had the time to.
+    pub(super) async fn attended(&self) {
+        if !self.attended {
+            let _ = tokio::time::timeout(PATIENCE, self.drained()).await;
         }
     }
 

@@ -175,7 +175,7 @@ impl Daemon {
         }
         self.tell_out_of_memory(container);
         self.tell_out_of_memory_of_the_gone(container, exit).await;
-        container.first.close_streams();
+        container.first.close_streams().await;
         let events = container.first.lifecycle().exited(exit);
         self.publish(container, &container.first, events);
     }

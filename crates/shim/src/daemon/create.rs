@@ -186,7 +186,7 @@ impl Daemon {
         match heard.reply {
             Reply::Created { pid } => Ok((pid, heard.replies, heard.mode)),
             Reply::Failed(failure) => Err(failure.into()),
-            Reply::Running | Reply::Loaded(_) | Reply::Tree => {
+            Reply::Running | Reply::Loaded(_) | Reply::Hooked | Reply::Tree => {
                 Err(anyhow!("the engine says that it runs what is not created").into())
             }
         }

@@ -97,7 +97,7 @@ impl Daemon {
             Err(failure) => {
                 let failure = explained(failure, &container, refusals).await;
                 let exit = Exit::now(NEVER_RAN);
-                process.close_streams();
+                process.close_streams().await;
                 process.lifecycle().never_ran(exit);
                 process.tell_exit(exit);
                 return Err(failure);
@@ -111,7 +111,7 @@ impl Daemon {
         tokio::spawn(async move {
             if let Ok(exit) = running.exit.await {
                 daemon.tell_out_of_memory(&container);
-                exec.process.close_streams();
+                exec.process.close_streams().await;
                 let events = exec.process.lifecycle().exited(exit);
                 daemon.publish(&container, &exec.process, events);
             }
@@ -163,7 +163,7 @@ impl Daemon {
             match reply {
                 Some(Reply::Created { pid }) => made = Some(self.take(process, pid)?),
                 Some(Reply::Running) => runs = true,
-                Some(Reply::Loaded(_) | Reply::Tree) => {}
+                Some(Reply::Loaded(_) | Reply::Hooked | Reply::Tree) => {}
                 Some(Reply::Failed(failure)) => return Err(failure.into()),
                 None => runs = true,
             }

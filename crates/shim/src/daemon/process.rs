@@ -159,11 +159,14 @@ impl Process {
         }
     }
 
-    /// Lets go of its streams, now that nothing can come from it any more.
-    pub(super) fn close_streams(&self) {
-        *self.kept() = Kept::default();
+    /// Lets go of its streams, now that nothing can come from it any more; returns when the end may be told without a loss of
+    /// its output.
+    pub(super) async fn close_streams(&self) {
+        let kept = std::mem::take(&mut *self.kept());
+        kept.let_go().await;
         if let Some(console) = self.console() {
             console.end_input();
+            console.attended().await;
         }
     }
 

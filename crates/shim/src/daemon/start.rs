@@ -59,10 +59,13 @@ impl Daemon {
 
     async fn run_guest(&self, container: &Container, made: &Made) -> std::result::Result<(), NotRunning> {
         notify(container.bundle()).context("starting the container")?;
-        // A native program closes the channel by being executed. A hook in the container may take its time before that.
+        // A hook in the container may take its time. A native program closes the channel by being executed.
         let hooks = made.config.spec.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
         let heard = match hooks.is_some_and(|hooks| !hooks.is_empty()) {
-            true => made.replies.receive().await.context("hearing the engine")?,
+            true => match made.replies.receive().await.context("hearing the engine")? {
+                Some(Reply::Hooked) => made.replies.hear_of_start().await?,
+                other => other,
+            },
             false => made.replies.hear_of_start().await?,
         };
         if let Some(Reply::Failed(failure)) = heard {

@@ -4,7 +4,7 @@
 //! Of every FIFO the daemon keeps the other end too. A guest can go on writing while containerd restarts and nobody
 //! reads, and its standard input ends when containerd says so, not when a client comes late.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -12,7 +12,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fcntl_setfl, fstat};
+use rustix::io::Errno;
 
+use super::output::Output;
 use crate::failure::{self, OrFail};
 
 /// Where the three streams go, in containerd's words: a FIFO's path, a URI, or nothing.
@@ -52,13 +54,25 @@ impl Opened {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     stdin: Option<OwnedFd>,
-    _outputs: Vec<OwnedFd>,
+    outputs: Vec<Output>,
 }
 
 impl Kept {
     /// Lets the container's standard input end once its clients have closed it.
     pub(super) fn close_stdin(&mut self) {
         self.stdin = None;
+    }
+
+    /// Lets go of all, of each output as [`Output::let_go`] does.
+    pub(super) async fn let_go(self) {
+        drop(self.stdin);
+        for letting_go in
+            self.outputs.into_iter().map(|output| tokio::spawn(output.let_go())).collect::<Vec<_>>()
+        {
+            if let Ok(Err(error)) = letting_go.await {
+                log::warn!("{error:#}");
+            }
+        }
     }
 }
 
@@ -67,7 +81,7 @@ pub(super) fn open(streams: &Streams) -> failure::Result<(Opened, Kept)> {
     let (stdin, kept_stdin) = open_input(&streams.stdin)?;
     let (stdout, kept_stdout) = open_output(&streams.stdout)?;
     let (stderr, kept_stderr) = open_output(&streams.stderr)?;
-    let kept = Kept { stdin: kept_stdin, _outputs: kept_stdout.into_iter().chain(kept_stderr).collect() };
+    let kept = Kept { stdin: kept_stdin, outputs: kept_stdout.into_iter().chain(kept_stderr).collect() };
     Ok((Opened { stdin, stdout, stderr }, kept))
 }
 
@@ -77,7 +91,7 @@ pub(super) struct TerminalEnds {
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     /// The other end of the output, kept until all is copied.
-    pub(super) kept: Option<OwnedFd>,
+    pub(super) kept: Option<Output>,
 }
 
 /// Opens what a terminal is connected to: the input, and the output for all that is shown. The process itself gets
@@ -88,7 +102,7 @@ pub(super) fn open_terminal(streams: &Streams) -> failure::Result<(Opened, Termi
     let stdin = (!streams.stdin.is_empty()).then_some(stdin);
     let nothing = Opened { stdin: open_null()?, stdout: open_null()?, stderr: open_null()? };
     let ends = TerminalEnds { stdin, stdout, kept };
-    Ok((nothing, ends, Kept { stdin: kept_stdin, _outputs: Vec::new() }))
+    Ok((nothing, ends, Kept { stdin: kept_stdin, outputs: Vec::new() }))
 }
 
 /// What one of the request's strings means.
@@ -116,14 +130,14 @@ fn open_input(text: &str) -> failure::Result<(OwnedFd, Option<OwnedFd>)> {
             Ok((file.with_context(|| format!("opening {}", path.display()))?.into(), None))
         }
         Stream::Fifo(path) => {
-            let (reader, writer) = open_fifo(path)?;
+            let (reader, writer, _) = open_fifo(path)?;
             block(&reader)?;
             Ok((reader, Some(writer)))
         }
     }
 }
 
-fn open_output(text: &str) -> failure::Result<(OwnedFd, Option<OwnedFd>)> {
+fn open_output(text: &str) -> failure::Result<(OwnedFd, Option<Output>)> {
     match parse(text)? {
         Stream::Nowhere => Ok((open_null()?, None)),
         Stream::File(path) => {
@@ -134,27 +148,30 @@ fn open_output(text: &str) -> failure::Result<(OwnedFd, Option<OwnedFd>)> {
             Ok((file.with_context(|| format!("opening {}", path.display()))?.into(), None))
         }
         Stream::Fifo(path) => {
-            let (reader, writer) = open_fifo(path)?;
+            let (reader, writer, attended) = open_fifo(path)?;
             block(&writer)?;
-            Ok((writer, Some(reader)))
+            Ok((writer, Some(Output::new(reader, attended))))
         }
     }
 }
 
-/// Both ends, the reading one first: with it there, opening the other waits for nobody.
-fn open_fifo(path: &Path) -> Result<(OwnedFd, OwnedFd)> {
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let open = |options: &mut OpenOptions| {
-        options.custom_flags(nonblocking).open(path).with_context(|| format!("opening {}", path.display()))
-    };
-    let reader = open(OpenOptions::new().read(true))?;
-    let kind = reader.metadata().with_context(|| format!("reading {}", path.display()))?.file_type();
-    if !kind.is_fifo() {
-        let error = io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO");
-        return Err(error).with_context(|| format!("opening {}", path.display()));
+/// Both ends, without waiting for anybody, and whether somebody else reads already: only then can the writing one be opened
+/// first.
+fn open_fifo(path: &Path) -> Result<(OwnedFd, OwnedFd, bool)> {
+    let opening = || format!("opening {}", path.display());
+    if !fs::metadata(path).with_context(opening)?.file_type().is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a FIFO")).with_context(opening);
     }
-    let writer = open(OpenOptions::new().write(true))?;
-    Ok((reader.into(), writer.into()))
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let open = |options: &mut OpenOptions| options.custom_flags(nonblocking).open(path);
+    let early = match open(OpenOptions::new().write(true)) {
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => None,
+        opened => Some(opened.with_context(opening)?),
+    };
+    let reader = open(OpenOptions::new().read(true)).with_context(opening)?;
+    let attended = early.is_some();
+    let writer = early.map_or_else(|| open(OpenOptions::new().write(true)), Ok).with_context(opening)?;
+    Ok((reader.into(), writer.into(), attended))
 }
 
 /// A guest expects a stream that blocks.
