@@ -4,7 +4,7 @@
 //! not know; that CRI has the handler is asked beside it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use containerd_client::services::v1::container::Runtime;
@@ -150,8 +150,14 @@ fn spec() -> Value {
             { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=64k"] },
         ],
         "linux": {
-            "cgroupsPath": PathBuf::from("/").join(ID),
+            "cgroupsPath": cgroup(),
             "namespaces": kinds.map(|kind| json!({ "type": kind })),
         },
     })
+}
+
+/// A cgroup that no other probe has: a machine may have several containerds, with an installer each.
+fn cgroup() -> PathBuf {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    PathBuf::from(format!("/{ID}-{:x}", now.as_nanos()))
 }
