@@ -128,7 +128,13 @@ impl Read for Reader<'_> {
 
 fn open_own(directory: BorrowedFd<'_>, name: &str) -> Result<(File, Metadata), Fault> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file: OwnedFd = match openat(directory, name, flags, Mode::empty()) {
+    let open = |flags| openat(directory, name, flags, Mode::empty());
+    // To read it is not to use it. Only its owner may say so.
+    let opened = match open(flags | OFlags::NOATIME) {
+        Err(rustix::io::Errno::PERM) => open(flags),
+        opened => opened,
+    };
+    let file: OwnedFd = match opened {
         Err(rustix::io::Errno::LOOP) => return Err(Fault::NotAFile),
         opened => opened.map_err(io::Error::from)?,
     };

@@ -25,14 +25,16 @@ pub struct Pruned {
 
 impl Cache {
     /// Removes entries, least recently used first, until the artifacts have no more than `limit` bytes, and what
-    /// makers that died left behind. `keep` stays, whatever its size.
+    /// makers that died left behind. An artifact with more than that on its own goes first, and no other goes for it;
+    /// `keep` stays, whatever its size.
     ///
     /// # Errors
     /// When the directory cannot be read.
     pub fn prune(&self, limit: u64, keep: Option<&Key>) -> Result<Pruned, CacheError> {
         self.remove_leftovers()?;
         let mut entries = self.list()?;
-        entries.sort_by_key(|entry| entry.used);
+        entries.retain(|entry| Some(&entry.key) != keep || entry.size <= limit);
+        entries.sort_by_key(|entry| (entry.size <= limit, entry.used));
         let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
         let mut pruned = Pruned::default();
         for Listed { key, size, .. } in entries {

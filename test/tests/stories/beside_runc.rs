@@ -422,7 +422,8 @@ fn an_exec_that_does_not_start_is_told_of_alike() {
     let names = pair.sleeping(&[]);
     let told = names.each_ref().map(|name| {
         let exec = |words: &[&str]| pair.docker.docker(&[&["exec", name], words].concat()).code();
-        assert_eq!(exec(&["/nope"]), 127);
+        // Which it is changes with Docker's version.
+        assert!([126, 127].contains(&exec(&["/nope"])));
         // Events come in order: whatever there is of the first is there before the end of the second.
         assert_eq!(exec(&["/app.wasm", "exit", "3"]), 3);
         eventually("the events of the second exec", DEADLINE, || {
@@ -594,6 +595,8 @@ fn a_wrong_path_is_told_with_the_same_code() {
         assert!([126, 127].contains(&equal(codes)), "{words:?}");
     }
     let relative = |name: &String| pair.docker.docker(&["exec", "-w", "tmp", name, "/app.wasm", "args"]);
-    assert_eq!(equal(names.each_ref().map(|name| relative(name).with_code(128).code())), 128);
+    // Which it is changes with Docker's version.
+    let code = equal(names.each_ref().map(|name| relative(name).code()));
+    assert!([126, 128].contains(&code), "{code}");
     names.iter().for_each(|name| pair.docker.remove(name));
 }

@@ -143,6 +143,29 @@ fn the_least_recently_used_go_first_and_an_open_one_stays_readable() {
 }
 
 #[test]
+fn what_is_larger_than_the_limit_pushes_nothing_else_out() {
+    let (_dir, cache) = cache();
+    let small: Vec<Key> = (0..2u8).map(|n| publish(&cache, &[n], &[n; 100])).collect();
+    let large = publish(&cache, b"large", &[0; 1000]);
+    assert!(cache.prune(200, Some(&large)).unwrap().evicted.is_empty());
+    let evicted = cache.prune(200, None).unwrap().evicted;
+    assert_eq!(evicted.iter().map(|evicted| evicted.key).collect::<Vec<_>>(), [large]);
+    assert_eq!(cache.list().unwrap().len(), small.len());
+}
+
+#[test]
+fn to_verify_an_entry_is_not_to_use_it() {
+    let (_dir, cache) = cache();
+    let key = publish(&cache, b"m", b"native");
+    let then = SystemTime::now() - Duration::from_secs(90_000);
+    let times = fs::FileTimes::new().set_accessed(then);
+    File::open(path(&cache, &key, "so")).unwrap().set_times(times).unwrap();
+    let used = cache.list().unwrap()[0].used;
+    assert!(cache.verify().unwrap().is_empty());
+    assert_eq!(cache.list().unwrap()[0].used, used);
+}
+
+#[test]
 fn pruning_removes_what_dead_makers_left() {
     let (_dir, cache) = cache();
     fs::write(path(&cache, &key(b"m"), "new"), "half").unwrap();
