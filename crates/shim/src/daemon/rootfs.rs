@@ -27,12 +27,12 @@ pub(super) struct Mount {
 
 /// Mounts all of them, in order; what is mounted when it fails is the caller's to unmount.
 pub(super) async fn mount(bundle: &Bundle, mounts: &[Mount], zygote: &Zygote) -> Result<()> {
-    for mount in mounts {
+    for mount in mounts.iter().cloned() {
         let target = mount.make_target(&bundle.rootfs())?;
         let on = target.display().to_string();
         let mounted = match mapped::users(&mount.options)? {
-            None => mount.clone().on(target).await,
-            Some(users) => mount.clone().mapped_on(&target, users, bundle, zygote).await,
+            None => mount.on(target).await,
+            Some(users) => mount.mapped_on(&target, users, bundle, zygote).await,
         };
         mounted.with_context(|| format!("mounting the root filesystem on {on}"))?;
     }
